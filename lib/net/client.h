@@ -11,6 +11,7 @@
 #define NET_CLIENT_H
 
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/arena.h"
 #include "base/err.h"

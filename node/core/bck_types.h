@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a bucket is, for every layer of the node: identity and the settings that the data path obeys.
+ *
+ * native-api.md 3.1, 3.5; internals.md 1.1, 2.
+ */
+#ifndef CORE_BCK_TYPES_H
+#define CORE_BCK_TYPES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/str.h"
+#include "codec/cksum.h"
+
+/* clang-format off */
+enum provider { PROV_AIS, PROV_AWS, PROV_GCP, PROV_AZURE, PROV_OCI, PROV_HT, PROV_NPROVS };
+/* clang-format on */
+
+#define BCK_NAME_MAX 64
+#define BCK_NS_MAX   (64 + 64 + 3)
+#define OBJ_NAME_MAX 3072 /* bytes; longer names are refused with 400 */
+
+#define BID_AIS (1ULL << 63) /* set in the id of every ais:// bucket */
+
+/*
+ * A bucket as requests see it. Names are borrowed from the BMD snapshot (or from the request while it is being resolved); the
+ * settings are copies, so that a request keeps the ones it started with.
+ */
+struct bck {
+    enum provider provider;
+    struct str    name;
+    struct str    ns_uuid, ns_name; /* both empty: the global namespace */
+    uint64_t      bid;              /* unique for the life of the cluster; 0 = not in the BMD */
+
+    /* settings of the data path */
+    enum cksum_type cksum;
+    bool            validate_warm_get, validate_cold_get, validate_obj_move, range_cksum;
+    bool            versioning;
+    bool            durable;  /* Fsync-PUT / durable write mode */
+    bool            skip_vc;  /* feature Skip-Loading-VersionChecksum-MD */
+    uint32_t        copies;   /* mirror: 1 = none */
+    bool            ec;
+    uint32_t        ec_data, ec_parity;
+    int64_t         ec_limit;
+    uint64_t        chunk_size, max_monolithic; /* bytes */
+    uint64_t        access;                     /* native-api.md 2.8 */
+    uint64_t        features;
+};
+
+const char *provider_name(enum provider p);                      /* "ais", "aws", ...: as in paths and JSON */
+bool        provider_by_name(struct str s, enum provider *out);  /* names and aliases (s3, gs, az, oc) */
+const char *provider_scheme(enum provider p);                    /* for display: "ais", "s3", "gs", "az", "oc" */
+
+#endif

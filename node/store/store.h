@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The object store of one target: mountpaths, objects, listings, commits. design.md 5; internals.md 1, 4.
+ *
+ * Objects are plain files in AIStore's layout with AIStore's xattr beside one of our own; each mountpath has an ordered index
+ * (index.h) and a committer (commit.h) with a journal. Work that native and S3 front ends share lives here, once.
+ *
+ * Runs on: fibers of any loop, unless a function says otherwise; every function may park. Errors: 0 or -AIS_E_*, with a text in e
+ * (may be NULL). Names are validated by the caller (obj_name_check) except for length.
+ */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include "base/err.h"
+#include "core/bck_types.h"
+#include "run/run.h"
+#include "store/store_types.h"
+
+struct store_conf {
+    struct run *run;
+    const char *node_id;          /* target's daemon id: written to and checked against each mountpath's user.ais.daemon_id */
+    unsigned    npaths;
+    struct {
+        const char *path, *label;
+    } paths[64];
+    bool        allow_shared_fs;  /* test_fspaths, or labels: several mountpaths on one file system */
+    bool        start_with_lost_mpath;
+    uint32_t    cache_entries;    /* metadata cache: most entries; 0 = 64k */
+    uint32_t    cache_fds;        /* most open descriptors kept; 0 = a quarter of RLIMIT_NOFILE, at most 16k */
+    uint64_t    cache_bytes;      /* hard limit of the cache's memory; 0 = 24 MiB */
+    /* space watermarks, percent of the fullest mountpath; store_set_watermarks changes them later */
+    unsigned    cleanupwm, lowwm, highwm, oos;
+    int64_t     fast_flush_ns;    /* `fast` mode: longest time until a commit is on stable storage; 0 = 1 s */
+};
+
+/*
+ * Open the mountpaths, recover (journal roll-forward, orphaned work files), open or rebuild the indexes. Blocks: start-up only, on
+ * no loop. Needs the loops running. Buckets are told with store_bck_* before objects are touched.
+ */
+int  store_open(const struct store_conf *c, struct store **out, struct err *e);
+/* Flush, checkpoint, close. Blocks; after the fibers ended. */
+void store_close(struct store *s);
+
+/* The fencing part of generations of new commits; see struct gen. Any thread. */
+void store_set_fence(struct store *s, uint32_t epoch, uint64_t term, uint64_t smap_ver);
+
+/* --- buckets --- */
+/* Make the bucket's directories on every mountpath and register its id. Idempotent. */
+int store_bck_create(struct store *s, const struct bck *b, struct err *e);
+/* Forget the bucket at once: rename its directories into the trash, drop it from caches and index; space is freed in the
+ * background. Idempotent. */
+int store_bck_destroy(struct store *s, const struct bck *b, struct err *e);
+/* Register an existing bucket at start-up: directories are made if missing; if the mountpath's index does not know it (new,
+ * lost, or written by Go AIStore) it is rebuilt from the files before this returns. May take long. */
+int store_bck_adopt(struct store *s, const struct bck *b, struct err *e);
+/* After the last adopt: directories of buckets that are not in the BMD are logged and left alone. */
+struct bck_sum {
+    uint64_t objects, bytes;         /* objects and their sizes, by the index */
+    uint64_t on_disk;                /* bytes including copies, chunks and metadata, in file-system blocks */
+    uint64_t min_size, max_size;
+};
+int store_bck_summary(struct store *s, const struct bck *b, struct str prefix, struct bck_sum *out, struct err *e);
+
+/* --- reading --- */
+#define OBJ_NO_FD  1u /* metadata only: HEAD */
+#define OBJ_NO_LRU 2u /* do not touch the access time */
+/*
+ * Find an object: cache hit costs no system call. A counted handle: obj_close. -AIS_E_NOOBJ; -AIS_E_CORRUPT (left alone);
+ * -AIS_E_IO. The handle pins the version that was current when it was opened: later PUTs and DELETEs do not disturb it.
+ */
+int                    obj_open(struct store *s, const struct bck *b, struct str name, unsigned flags, struct obj **out,
+                                struct err *e);
+const struct obj_info *obj_info(const struct obj *o); /* does not park */
+/* The file behind byte `off`: descriptor, offset in it, contiguous bytes from there. Whole objects are one piece; chunked ones
+ * several. Does not park when the descriptor is open already. */
+int                    obj_piece(struct obj *o, uint64_t off, int *fd, uint64_t *fd_off, uint64_t *len, struct err *e);
+ssize_t                obj_read(struct obj *o, void *p, size_t n, uint64_t off, struct err *e);
+/* Re-hash the content and compare (validate_warm_get). -AIS_E_CKSUM. */
+int                    obj_verify(struct obj *o, struct err *e);
+void                   obj_close(struct obj *o); /* NULL is fine. Does not park */
+const char            *store_mpath_path(const struct store *s, unsigned mpath); /* does not park */
+
+/* --- writing --- */
+/* Start a PUT; put_write takes the body in pieces as they come; then exactly one of put_commit and put_abort, which free p. A small
+ * body stays in memory until the commit. -AIS_E_NOSPACE before anything is written when the node is out of space. */
+int  put_begin(struct store *s, const struct bck *b, struct str name, const struct put_attrs *a, struct put **out, struct err *e);
+int  put_write(struct put *p, const void *data, size_t n, struct err *e);
+/*
+ * Verify checksum and length, give the object its metadata and name, atomically for readers; returns when it is acknowledged in the
+ * bucket's mode. *out (may be NULL) is the new object. -AIS_E_CKSUM, -AIS_E_NOSPACE, -AIS_E_PRECOND, -AIS_E_IO. Shielded from
+ * cancellation.
+ */
+int  put_commit(struct put *p, struct obj **out, struct err *e);
+void put_abort(struct put *p);
+
+int obj_delete(struct store *s, const struct bck *b, struct str name, struct err *e); /* -AIS_E_NOOBJ */
+/* Merge (or with replace: set) custom metadata; a new generation of the metadata, the content untouched. */
+int obj_set_custom(struct store *s, const struct bck *b, struct str name, const struct kv *kv, unsigned n, bool replace,
+                   struct err *e);
+/* Rename within this target, atomically: the destination is replaced. Another target as owner: the caller copies and deletes. */
+int obj_rename(struct store *s, const struct bck *b, struct str from, struct str to, struct err *e);
+/* 0 unlocked, 1 read-locked, 2 write-locked. */
+int obj_lock_state(struct store *s, const struct bck *b, struct str name);
+
+/* --- append (native-api.md 4.5) --- */
+/* handle: "" starts (with a copy of the existing object, if any). *out_handle: malloc'd, for the next call. The body is written
+ * through the callback: it is asked for bytes until it returns 0. */
+typedef ssize_t body_f(void *ctx, void *p, size_t n);
+int append_data(struct store *s, const struct bck *b, struct str name, struct str handle, body_f *body, void *ctx,
+                char **out_handle, struct err *e);
+int append_flush(struct store *s, const struct bck *b, struct str name, struct str handle, const struct cksum *expect,
+                 struct err *e);
+
+/* --- multipart (native-api.md 4.9; jobs-and-services.md 5) --- */
+int mpt_create(struct store *s, const struct bck *b, struct str name, const struct put_attrs *a, char id[40], struct err *e);
+/* A part: written with put_write, ended with put_commit (out must be NULL) or put_abort. The same number again replaces. */
+int mpt_part(struct store *s, const struct bck *b, struct str name, struct str id, unsigned num, const struct put_attrs *a,
+             struct put **out, struct err *e);
+struct mpt_part_ref {
+    unsigned   num;
+    struct str etag; /* "" = not checked */
+};
+int mpt_complete(struct store *s, const struct bck *b, struct str name, struct str id, const struct mpt_part_ref *parts,
+                 unsigned n, struct obj **out, struct err *e);
+int mpt_abort(struct store *s, const struct bck *b, struct str name, struct str id, struct err *e);
+
+/* --- listing --- */
+struct list_cur;
+/* Objects of the bucket with names >= prefix's first and > after, in byte order over all mountpaths. Read-ahead by batches of at most
+ * 1,000 in the index threads; the cursor holds no transaction between calls. */
+int  store_list_open(struct store *s, const struct bck *b, struct str prefix, struct str after, struct list_cur **out,
+                     struct err *e);
+/* Next row: 1, 0 at the end, or an error. */
+int  store_list_next(struct list_cur *c, const struct lent **out, struct err *e);
+/* Continue at the first name >= key (forward only): skips virtual directories in O(log n). */
+int  store_list_seek(struct list_cur *c, struct str key, struct err *e);
+void store_list_close(struct list_cur *c);
+
+/* --- mountpaths, space, state --- */
+unsigned store_mpaths(struct store *s, struct mpath_info *out, unsigned max); /* how many there are */
+int      store_mpath_attach(struct store *s, struct str path, struct str label, struct err *e);
+int      store_mpath_detach(struct store *s, struct str path, struct err *e);
+int      store_mpath_enable(struct store *s, struct str path, bool *was_noop, struct err *e);
+int      store_mpath_disable(struct store *s, struct str path, bool *was_noop, struct err *e);
+int      store_mpath_rebuild(struct store *s, struct str path, uint64_t *objects, struct err *e); /* index from the files */
+void     store_cap(struct store *s, struct store_cap *out); /* cached, refreshed in the background; does not park */
+int      store_cap_refresh(struct store *s);
+void     store_set_watermarks(struct store *s, unsigned cleanupwm, unsigned lowwm, unsigned highwm, unsigned oos);
+void     store_stats(struct store *s, struct store_stats *out); /* does not park */
+/* Wait until everything acknowledged so far is on stable storage. */
+int      store_flush(struct store *s, struct err *e);
+
+/* Name rules of native-api.md 1.1. Pure. allow_dir: a trailing '/' is tolerated (HEAD, prefixes). */
+int obj_name_check(struct str name, bool allow_dir, struct err *e);
+
+#endif
