@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Configuration and bucket properties: defaults, JSON in and out, validation, `set` by JSON and by dotted keys. Pure functions;
+ * threads: any; none parks (files: conf_load_*, may block).
+ *
+ * Error texts are AIStore's where clients match on them (golden/wire/config-*, bucket-props-*).
+ */
+#ifndef CORE_CONF_H
+#define CORE_CONF_H
+
+#include "base/err.h"
+#include "core/conf_types.h"
+
+struct json_t;
+struct jw;
+
+struct cluster_conf *conf_default(void); /* new, one reference: every section hydrated */
+struct cluster_conf *conf_copy(const struct cluster_conf *c);
+struct cluster_conf *conf_ref(struct cluster_conf *c);
+void                 conf_put(struct cluster_conf *c);
+
+void conf_json(const struct cluster_conf *c, struct jw *w);        /* the whole object, golden key order */
+void conf_json_members(const struct cluster_conf *c, struct jw *w); /* its members only, for what=config (7.6) */
+/* Merge a (partial) ClusterConfig or ConfigToSet into c. `initial`: from a file, where read-only members may appear. */
+int  conf_merge_json(struct cluster_conf *c, const struct json_t *j, bool initial, struct err *e);
+/* "rebalance.enabled" = "false". Keys are matched as AIStore does, legacy names included. */
+int  conf_set(struct cluster_conf *c, struct str dotted, struct str value, struct err *e);
+int  conf_validate(const struct cluster_conf *c, struct err *e);
+/* May this dotted key (or section) be set for one node only / transiently? -AIS_E_* with AIStore's text otherwise. */
+int  conf_check_scope(struct str dotted, bool node_only, bool transient, struct err *e);
+
+int  local_conf_load(const char *path, struct local_conf *out, struct err *e); /* may block */
+void local_conf_json_members(const struct local_conf *c, struct jw *w);
+
+/* Bucket properties. */
+void bprops_default(struct bprops *p, const struct cluster_conf *c, enum provider prov);
+void bprops_json(const struct bprops *p, struct jw *w);
+/* Apply a BpropsToSet to *p and validate; ntargets: active targets (EC needs D+P+1). *p untouched on failure. */
+int  bprops_set_json(struct bprops *p, const struct json_t *toset, unsigned ntargets, bool *force, struct err *e);
+int  bprops_from_json(struct bprops *p, const struct json_t *j, struct err *e); /* a stored BMD */
+/* Settings of the data path from the properties. */
+void bck_apply_props(struct bck *b, const struct bprops *p);
+
+const char *feature_name(unsigned bit); /* NULL beyond the last */
+
+#endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Changes of cluster metadata, for handlers and membership: each is one command through the consensus gate, then the new snapshots
+ * are published here and sent to every node; the call returns when all reachable active nodes have adopted them (bounded by
+ * timeout.max_keepalive; a node that lags is brought up by its next keepalive).
+ *
+ * Only on the primary: -AIS_E_NOTPRIMARY elsewhere (handlers relay to the primary first, see relay_to_primary). May park.
+ */
+#ifndef CORE_META_H
+#define CORE_META_H
+
+#include "core/node.h"
+
+struct json_t;
+
+/* toset: BpropsToSet or NULL. 409 `bucket "ais://b" already exists`. */
+int meta_bck_create(struct node *n, const struct bck *b, const struct json_t *toset, struct err *e);
+int meta_bck_destroy(struct node *n, const struct bck *b, struct err *e);
+/* toset NULL = reset to the cluster's defaults. */
+int meta_bck_set_props(struct node *n, const struct bck *b, const struct json_t *toset, struct err *e);
+/* A ConfigToSet. transient: in memory of every node, not persisted. */
+int meta_conf_set(struct node *n, const struct json_t *toset, bool transient, struct err *e);
+int meta_conf_reset(struct node *n, struct err *e);
+/* Membership changes, used by the join handler and, with the issue on consensus, by the node lifecycle. */
+int meta_node_add(struct node *n, const struct snode *sn, struct err *e);
+int meta_node_remove(struct node *n, struct str id, struct err *e);
+
+/*
+ * What a role does when a new snapshot is adopted, before it is published to requests: a target makes and destroys bucket
+ * directories when the BMD changes. Set once, before the node joins. May park. old may be NULL (start).
+ */
+struct meta_hooks {
+    int (*on_bmd)(struct node *n, struct bmd *old, struct bmd *nw, struct err *e);
+    int (*on_smap)(struct node *n, struct smap *old, struct smap *nw, struct err *e);
+    int (*on_conf)(struct node *n, struct cluster_conf *old, struct cluster_conf *nw, struct err *e);
+};
+void meta_set_hooks(struct node *n, const struct meta_hooks *h);
+
+/* Non-primary proxies relay a control-plane request to the primary, transparently (native-api.md 1.7): true when the request was
+ * answered by relaying (or by an error), false when this node is the primary and should go on. The body must be in r->body. */
+bool relay_to_primary(struct req *r);
+/* Relay to any node's control network (reverse proxy): target is the path and query to ask there. */
+void relay_to_node(struct req *r, const struct snode *to, struct str target);
+
+/* --- the life of a node --- */
+struct node_opts {
+    enum role   role;
+    const char *config, *local_config; /* files */
+    const char *daemon_id;             /* NULL = environment, disk, generated */
+    const char *config_custom;         /* "k=v,k=v" */
+    bool        transient, standby, skip_startup, start_with_lost_mountpath, loopback;
+    int         ntargets;              /* 0 = not given */
+    const struct route *routes;        /* of the role, borrowed */
+    unsigned    nroutes;
+    struct meta_hooks hooks;
+    /* Role's own bring-up and tear-down: after the loops turn and before the listeners open; after the fibers ended. Block. */
+    int  (*start)(struct node *n, struct err *e);
+    void (*stop)(struct node *n);
+};
+/* Configuration, identity, loops, metadata, listeners, join. Blocks until the node serves (readiness may come later). */
+int  node_start(const struct node_opts *o, struct node **out, struct err *e);
+/* Graceful: listeners drain, jobs stop, store closes. Blocks. */
+void node_stop(struct node *n);
+/* Routes every node has: health, daemon, metasync, keepalive, challenge; the role's table is appended to them. */
+extern const struct route node_common_routes[];
+extern const unsigned     node_common_nroutes;
+
+#endif

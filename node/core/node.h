@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One node of the cluster: everything it owns hangs here; nothing is global, so that many nodes can live in one process.
+ */
+#ifndef CORE_NODE_H
+#define CORE_NODE_H
+
+#include <stdatomic.h>
+
+#include "base/err.h"
+#include "base/sbuf.h"
+#include "core/bmd.h"
+#include "core/conf.h"
+#include "core/consensus.h"
+#include "core/smap.h"
+#include "core/stats.h"
+#include "net/client.h"
+#include "net/http.h"
+
+struct store;
+
+struct node {
+    enum role           role;
+    char                id[NODE_ID_MAX + 1];
+    char                name[NODE_ID_MAX + 4]; /* "t[id]": log tag, error documents */
+    struct run         *run;
+    struct hclient     *hc;       /* node to node; authenticated */
+    struct http_server *srv_pub, *srv_control, *srv_data;
+    struct store       *store;    /* targets */
+    struct cons        *cons;     /* proxies that are voters */
+    struct stats       *stats;
+    struct local_conf   local;
+    struct snode        self;     /* how this node is reached */
+    int64_t             started_mono, started_real;
+    _Atomic unsigned    flags;    /* NODE_* state bits as in NodeStateInfo.flags */
+    struct auth        *auth;     /* cluster key */
+    struct views_box   *views;    /* published snapshots */
+    struct member      *member;   /* join, keepalive, metadata distribution */
+    struct joblist     *jobs;     /* running jobs: registry grows with later issues */
+    void               *priv;     /* of proxy/ or target/ */
+};
+
+/* State bits (native-api.md 5.6). */
+#define NODE_CLUSTER_STARTED (1u << 1)
+#define NODE_NODE_STARTED    (1u << 2)
+#define NODE_OOS             (1u << 8)
+#define NODE_LOW_CAPACITY    (1u << 11)
+#define NODE_DISK_FAULT      (1u << 13)
+
+/*
+ * The metadata snapshots a request works with: taken once, used to the end, put when the response is done (the admit and done
+ * hooks do both). Any loop; cheap.
+ */
+struct views {
+    struct smap         *smap;
+    struct bmd          *bmd;
+    struct cluster_conf *conf;
+    uint64_t             rmd_version, etlmd_version;
+};
+void views_get(struct node *n, struct views *v);
+void views_put(struct views *v);
+
+bool node_is_primary(const struct node *n, const struct smap *m);
+
+/* --- who calls --- */
+struct caller {           /* r->user */
+    struct views  v;
+    bool          intra;  /* authenticated node of this cluster (mutual challenge on its connection) */
+    char          id[NODE_ID_MAX + 1]; /* its id when intra */
+};
+static inline struct views *
+req_views(struct req *r)
+{
+    return &((struct caller *)r->user)->v;
+}
+static inline struct node *
+req_node(struct req *r)
+{
+    return r->ctx;
+}
+
+/* Route flags above R_USER. A route is reachable on the networks named; R_INTRA: authenticated nodes only. */
+#define R_PUB     (R_USER << 0)
+#define R_CONTROL (R_USER << 1)
+#define R_DATA    (R_USER << 2)
+#define R_INTRA   (R_USER << 3)
+#define R_EARLY   (R_USER << 4) /* also while the node is starting */
+
+/* --- AIStore's dialect of requests and answers (native-api.md 2) --- */
+/* The error document: JSON body, or header Hdr-Error for HEAD. Installed as render_err. */
+void ais_render_err(struct req *r, int rc, struct err *e);
+/* Send finished JSON (a trailing newline is added; indented again for browsers). Takes nothing. */
+void ais_send_json(struct req *r, struct sbuf *json);
+void ais_send_text(struct req *r, struct str text); /* ids and the like: no newline */
+/* {"action","name","value"}: value borrowed from *root, which the caller decrefs. Missing body: -AIS_E_BADREQ. */
+struct actmsg {
+    struct json_t *root;
+    struct str     action, name;
+    struct json_t *value; /* NULL when null or absent */
+};
+int  actmsg_read(struct req *r, struct actmsg *m, struct err *e);
+void actmsg_free(struct actmsg *m);
+/* ?provider= and ?namespace= with a name from the path: identity only, validated. */
+int  req_bck_id(struct req *r, struct str name, struct bck *out, struct err *e);
+/* The same, found in the BMD: AIStore's 404 otherwise. *bk may be NULL. */
+int  req_bck(struct req *r, struct str name, struct bck *out, const struct bucket **bk, struct err *e);
+/* "provider/@uuid#ns/bucket/object" as in bck_to and object_to. */
+int  uname_parse(struct str uname, struct bck *b, struct str *object, struct err *e);
+/* The text and 404 that clients match on: `bucket "ais://b" does not exist`. */
+int  err_nobck(struct err *e, const struct bck *b);
+int  err_noobj(struct req *r, struct err *e, const struct bck *b, struct str name);
+/* 501 with the feature's name. */
+void h_not_implemented(struct req *r, const char *feature);
+
+/* --- node to node --- */
+/* One exchange with another node over its control network; method, target ("/v1/..."), JSON body or {NULL,0}. Errors that the
+ * peer rendered come back in e with its status. The answer's body lands in the arena. May park. */
+int node_call(struct node *n, const struct snode *to, enum method m, struct str target, struct str body, struct arena *a,
+              size_t max_body, int64_t timeout_ns, struct hc_resp *out, struct err *e);
+/* The same to many at once; results in out[i].rc etc. */
+struct bcast {
+    const struct snode *to;
+    int                 rc;
+    struct err          err;
+    struct hc_resp      resp;
+};
+int node_bcast(struct node *n, struct bcast *b, unsigned nb, enum method m, struct str target, struct str body,
+               struct arena *a, size_t max_body, int64_t timeout_ns);
+
+#endif

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The cluster map: who is in the cluster. Immutable once published. native-api.md 7.1, 7.2; internals.md 2, 3. */
+#ifndef CORE_SMAP_TYPES_H
+#define CORE_SMAP_TYPES_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/str.h"
+
+#define NODE_ID_MAX 32
+
+/* Snode flags, as on the wire. */
+#define SNODE_NON_ELECTABLE (1u << 0)
+#define SNODE_IC            (1u << 1)
+#define SNODE_MAINT         (1u << 2)
+#define SNODE_DECOMM        (1u << 3)
+#define SNODE_MAINT_POSTREB (1u << 4)
+
+enum role { ROLE_PROXY, ROLE_TARGET };
+
+struct net_ep {
+    char     host[256];
+    uint16_t port;
+    char     url[300]; /* direct_url: "http://host:port" */
+};
+
+#define SNODE_MAX_EXTRA 7
+
+struct snode {
+    enum role     role;
+    char          id[NODE_ID_MAX + 1];
+    char          name[NODE_ID_MAX + 4]; /* "p[id]" or "t[id]" */
+    struct net_ep pub, control, data;
+    unsigned      nextra;
+    struct net_ep extra[SNODE_MAX_EXTRA]; /* pub_extra: more public addresses */
+    uint64_t      flags;
+    uint64_t      digest;                 /* id_digest */
+};
+
+struct smap {
+    _Atomic unsigned refs;
+    uint64_t         version;
+    char             uuid[40];
+    char             created[32]; /* "2026-08-01 10:00:00" UTC */
+    unsigned         nnodes;      /* all, proxies first, each group sorted by id */
+    unsigned         nproxies, ntargets;
+    unsigned         nactive;     /* targets neither in maintenance nor being decommissioned */
+    struct snode    *nodes;
+    struct snode   **active;      /* those targets */
+    struct snode    *primary;     /* one of nodes; NULL while there is none */
+};
+
+#endif
