@@ -1,0 +1,171 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# The project's test command. Without an argument: everything that CI runs.
+#
+#   scripts/test.sh [tier...]
+#
+#   lint       cheap rules (scripts/lint.sh)
+#   unit       cmocka programs under ASan+UBSan; run, net and core again under TSan; store and run again as released
+#   fuzz       every parser for AIS_FUZZ_SECONDS (default 5) seconds from its corpus
+#   scenario   varnishtest files against real processes
+#   clients    golden exchanges, adopted disks and the Python SDK's own tests against a real 1+3 cluster
+#   torture    kill -9, full disks, cut connections; AIS_TORTURE_SECONDS (default 30)
+#
+# A test that cannot run here is counted as skipped, with its reason. The last line is "N passed, N failed, N skipped".
+set -uo pipefail
+cd "$(dirname "$0")/.."
+top=$PWD
+
+jobs=$(nproc)
+logdir=${AIS_TEST_LOGS:-$(mktemp -d /tmp/ais-test.XXXXXX)}
+mkdir -p "$logdir"
+passed=0 failed=0 skipped=0
+failures=()
+
+pass() { passed=$((passed + 1)); }
+fail() { failed=$((failed + 1)); failures+=("$1"); printf 'FAIL  %s\n' "$1"; [ -z "${2:-}" ] || tail -n "${3:-40}" "$2" | sed 's/^/    | /'; }
+skip() { skipped=$((skipped + 1)); printf 'SKIP  %s: %s\n' "$1" "$2"; }
+head1() { printf '\n== %s (%ss so far)\n' "$1" "$SECONDS"; }
+
+# run NAME LOG COMMAND...: one test; exit 77 means skipped, with the reason as the last line printed.
+run() {
+    local name=$1 log=$2
+    shift 2
+    "$@" >"$log" 2>&1
+    case $? in
+    0) pass ;;
+    77) skip "$name" "$(tail -1 "$log")" ;;
+    *) fail "$name" "$log" ;;
+    esac
+}
+
+# build PRESET [target...]
+build() {
+    local preset=$1 log=$logdir/build-$1.log
+    shift
+    if ! { cmake --preset "$preset" -DAIS_WERROR=ON && cmake --build --preset "$preset" -j "$jobs" ${1:+--target "$@"}; } >"$log" 2>&1; then
+        fail "build $preset" "$log" 60
+        return 1
+    fi
+}
+
+unit_in() { # PRESET DIR LAYERS...
+    local preset=$1 dir=$2 l t n
+    shift 2
+    for l in "$@"; do
+        for t in "$dir"/unit/unit_"${l}"_*; do
+            [ -x "$t" ] || continue
+            n=$(basename "$t")
+            run "unit/$preset/${n#unit_}" "$logdir/$preset-$n.log" timeout -k 5 300 "$t"
+        done
+    done
+}
+
+layers=(base codec run net store core lso target proxy)
+export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_stack_use_after_return=0:abort_on_error=0}
+export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1:halt_on_error=1}
+export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1:second_deadlock_stack=1:suppressions=$top/tests/tsan.supp}
+
+tier_lint() {
+    head1 lint
+    run lint "$logdir/lint.log" scripts/lint.sh
+}
+
+tier_unit() {
+    head1 "unit: ASan + UBSan"
+    build asan && unit_in asan build-asan "${layers[@]}"
+    head1 "unit: TSan"
+    build tsan && unit_in tsan build-tsan run net core store
+    head1 "unit: release"
+    build release && unit_in release build run store
+}
+
+tier_fuzz() {
+    local f n name c secs=${AIS_FUZZ_SECONDS:-5} seeds
+    head1 "fuzz: $secs s a parser"
+    build asan || return
+    for f in build-asan/fuzz/fuzz_*; do
+        [ -x "$f" ] || continue
+        n=$(basename "$f")
+        n=${n#fuzz_}
+        name=${n#*_}
+        name=${name%_fuzz}
+        seeds=tests/fuzz/${n%%_*}/corpus/$name
+        c=$(mktemp -d "$logdir/corpus.XXXXXX")
+        run "fuzz/$n" "$logdir/fuzz-$n.log" timeout -k 5 $((secs + 120)) "$f" -max_total_time="$secs" -timeout=20 -rss_limit_mb=2048 \
+            -artifact_prefix="$logdir/" "$c" $([ -d "$seeds" ] && echo "$seeds")
+    done
+}
+
+tier_scenario() {
+    head1 scenario
+    build release || return
+    local f
+    for f in tests/e2e/vtc/*.vtc; do
+        [ -e "$f" ] || continue
+        run "scenario/$(basename "$f" .vtc)" "$logdir/$(basename "$f").log" tests/e2e/vtc/run.sh "$f"
+    done
+}
+
+# Scripts print lines "ok NAME", "not ok NAME: why" and "skip NAME: why"; we count those.
+tap() { # PREFIX LOG COMMAND...
+    local prefix=$1 log=$2 line rc any=0
+    shift 2
+    "$@" >"$log" 2>&1
+    rc=$?
+    while IFS= read -r line; do
+        case $line in
+        "ok "*) pass; any=1 ;;
+        "not ok "*) fail "$prefix/${line#not ok }"; any=1 ;;
+        "skip "*) skip "$prefix/${line#skip }" ""; any=1 ;;
+        esac
+    done <"$log"
+    if [ "$rc" = 77 ]; then
+        skip "$prefix" "$(tail -1 "$log")"
+    elif [ "$any" = 0 ] || { [ "$rc" != 0 ] && ! grep -q '^not ok ' "$log"; }; then
+        fail "$prefix (exit $rc)" "$log"
+    fi
+}
+
+tier_clients() {
+    head1 clients
+    build release || return
+    local t
+    for t in tests/e2e/py/*_test.sh; do
+        [ -e "$t" ] || continue
+        printf -- '-- %s (%ss so far)\n' "$(basename "$t")" "$SECONDS"
+        tap "clients/$(basename "$t" _test.sh)" "$logdir/$(basename "$t").log" timeout -k 10 1200 "$t"
+    done
+}
+
+tier_torture() {
+    head1 torture
+    build release || return
+    local t
+    for t in tests/torture/*_test.sh; do
+        [ -e "$t" ] || continue
+        tap "torture/$(basename "$t" _test.sh)" "$logdir/$(basename "$t").log" timeout -k 10 900 "$t"
+    done
+}
+
+tiers=("$@")
+[ ${#tiers[@]} -gt 0 ] || tiers=(lint unit fuzz scenario clients torture)
+for t in "${tiers[@]}"; do
+    declare -F "tier_$t" >/dev/null || {
+        echo "test: unknown tier '$t'; there are: lint unit fuzz scenario clients torture" >&2
+        exit 2
+    }
+done
+
+scripts/deps.sh test || exit 1
+for t in "${tiers[@]}"; do
+    "tier_$t"
+done
+
+printf '\nlogs: %s; %s s\n' "$logdir" "$SECONDS"
+for f in "${failures[@]}"; do
+    printf 'FAILED %s\n' "$f"
+done
+printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
+[ "$failed" = 0 ] && [ "$passed" -gt 0 ]
