@@ -11,6 +11,8 @@
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
 
+#include <sys/types.h>
+
 #include "base/err.h"
 #include "core/bck_types.h"
 #include "run/run.h"
