@@ -44,7 +44,8 @@ void cksum_update(struct cksum_run *r, const void *p, size_t n);
 void cksum_final(struct cksum_run *r, struct cksum *out); /* the run may go on being updated (for append handles) */
 void cksum_fini(struct cksum_run *r);
 void cksum_of(enum cksum_type t, const void *p, size_t n, struct cksum *out);
-/* Serialise a running hash for append handles: xxhash and crc32c only (-AIS_E_UNSUPP otherwise: the caller re-reads). */
+/* Serialise a running hash for append handles (at most 80 bytes): xxhash and crc32c only (-AIS_E_UNSUPP otherwise: the caller
+ * re-reads). cksum_load trusts nothing: -AIS_E_INVAL for what cksum_save did not write; forged values only give wrong hashes. */
 int cksum_save(const struct cksum_run *r, void *out, size_t cap, size_t *n);
 int cksum_load(struct cksum_run *r, enum cksum_type t, const void *p, size_t n);
 

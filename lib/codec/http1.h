@@ -2,10 +2,11 @@
 /*
  * HTTP/1.1 message heads and chunked bodies: bytes in, structures out. No I/O, no allocation.
  *
- * Strict: what could be read in two ways is refused (RFC 9112): Content-Length beside Transfer-Encoding, two Content-Lengths
- * that differ (or any list), obs-fold, bare LF, whitespace before the colon, NUL and control bytes, an HTTP version other than
- * 1.0/1.1, Transfer-Encoding other than exactly "chunked", missing or repeated Host in 1.1.
- * All strs point into the caller's buffer. Threads: any.
+ * Strict: what could be read in two ways is refused (RFC 9112): Content-Length beside Transfer-Encoding, a second
+ * Content-Length (even an equal one) or a list, obs-fold, bare LF, whitespace before the colon, NUL and control bytes, an HTTP
+ * version other than 1.0/1.1, Transfer-Encoding other than exactly "chunked" or in 1.0, missing or repeated Host in 1.1, odd
+ * bytes in Host, a fragment in the target.
+ * All strs point into the caller's buffer (or to constants). A struct http1_head needs no initialisation. Threads: any.
  */
 #ifndef CODEC_HTTP1_H
 #define CODEC_HTTP1_H
@@ -33,14 +34,14 @@ enum http1_body { HTTP1_NONE, HTTP1_LENGTH, HTTP1_CHUNKED, HTTP1_TO_EOF /* respo
 struct http1_head {
     enum method     method;      /* requests */
     struct str      method_text;
-    struct str      target;      /* requests: as sent, "/path?query" (absolute-form is reduced to it) */
+    struct str      target;      /* requests: as sent, "/path?query" (absolute-form is reduced to it), "*" */
     int             status;      /* responses */
     struct str      reason;
     int             minor;       /* HTTP/1.minor */
     bool            keep_alive;  /* by version and Connection */
     bool            expect_100;
     enum http1_body body;
-    uint64_t        content_length; /* when body is HTTP1_LENGTH */
+    uint64_t        content_length; /* of the field, 0 when absent; the body's when body is HTTP1_LENGTH (also for 0) */
     struct str      host, content_type, accept, range, user_agent, authorization;
     unsigned        nhdrs;
     struct hdr      hdrs[HTTP1_MAX_HDRS];
@@ -66,9 +67,10 @@ bool http1_hdr_next(const struct http1_head *h, struct str name, unsigned *it, s
  * 0 for more input, or -AIS_E_BADHTTP. Chunk extensions are ignored, trailers dropped; both are bounded (4 KiB).
  */
 struct http1_chunk {
-    uint8_t  state;
+    uint8_t  state;  /* all zero to begin with */
+    uint8_t  digits; /* of the present chunk's size */
+    uint32_t extra;  /* bytes of extensions and trailers seen in the whole body */
     uint64_t left;   /* bytes of the present chunk still to come */
-    uint32_t extra;  /* bytes of extensions and trailers seen */
 };
 int http1_chunk_decode(struct http1_chunk *c, char *p, size_t n, size_t *used, size_t *out);
 /* "1a2b\r\n" into out[20]; the length. */

@@ -16,6 +16,7 @@ struct jw {
     unsigned     depth;
     unsigned     indent; /* spaces a level; 0 = compact */
     bool         comma;  /* something was written at this level */
+    bool         after_key;
 };
 
 void jw_init(struct jw *w, struct sbuf *b, unsigned indent);
@@ -51,12 +52,18 @@ void json_quote(struct sbuf *b, struct str s);
 
 /*
  * Reading: jansson with our limits (depth, duplicate keys refused, no NUL in keys). *root is new (json_decref by the caller).
- * 0 or -AIS_E_BADREQ with text and position in e.
+ * Any value may stand at the top. Integers from 2^63 to 2^64-1 (id_digest of an Snode), which jansson cannot hold, become
+ * strings of their digits: read 64-bit members with json_u64/json_i64. 0, -AIS_E_BADREQ with text and position in e, or
+ * -AIS_E_NOMEM.
  */
 struct json_t;
 struct err;
+#define JSON_MAX_DEPTH 128
 int json_read(struct str text, struct json_t **root, struct err *e);
 /* Member by name, exact first, then ASCII case-insensitively (Go's decoder does so; native-api.md 0). NULL when absent. */
 struct json_t *json_get_fold(const struct json_t *obj, const char *key);
+/* A 64-bit integer as AIStore writes them, a number or a string of digits. False (out untouched) for anything else and NULL. */
+bool json_u64(const struct json_t *v, uint64_t *out);
+bool json_i64(const struct json_t *v, int64_t *out);
 
 #endif
