@@ -154,6 +154,8 @@ str_f64(struct str s, double *out)
 
     if (s.n == 0 || !str_copyz(s, buf, sizeof(buf)))
         return false;
+    if (strspn(buf, "+-.0123456789eE") != s.n) /* strtod also takes blanks, hex, "inf"; and a NUL ends it early */
+        return false;
     errno = 0;
     v = strtod(buf, &end);
     if (*end != '\0' || errno != 0)
