@@ -44,24 +44,20 @@ void relay_to_node(struct req *r, const struct snode *to, struct str target);
 
 /* --- the life of a node --- */
 struct node_opts {
-    enum role   role;
+    const struct node_role *impl;  /* role_types.h: proxy_role or target_role; its ->role is the node's */
     const char *config, *local_config; /* files */
     const char *daemon_id;             /* NULL = environment, disk, generated */
     const char *config_custom;         /* "k=v,k=v" */
-    bool        transient, standby, skip_startup, start_with_lost_mountpath, loopback;
-    int         ntargets;              /* 0 = not given */
-    const struct route *routes;        /* of the role, borrowed */
-    unsigned    nroutes;
-    struct meta_hooks hooks;
-    /* Role's own bring-up and tear-down: after the loops turn and before the listeners open; after the fibers ended. Block. */
-    int  (*start)(struct node *n, struct err *e);
-    void (*stop)(struct node *n);
+    bool        transient;             /* config_custom is not persisted */
+    bool        standby, skip_startup, start_with_lost_mountpath, loopback;
+    unsigned    ntargets;              /* targets to wait for before the cluster counts as started; 0 = not given */
+    unsigned    nloops;                /* 0 = one per CPU */
 };
 /* Configuration, identity, loops, metadata, listeners, join. Blocks until the node serves (readiness may come later). */
 int  node_start(const struct node_opts *o, struct node **out, struct err *e);
 /* Graceful: listeners drain, jobs stop, store closes. Blocks. */
 void node_stop(struct node *n);
-/* Routes every node has: health, daemon, metasync, keepalive, challenge; the role's table is appended to them. */
+/* Routes every node has: health, daemon, metasync, keepalive, challenge; tried after the role's own. */
 extern const struct route node_common_routes[];
 extern const unsigned     node_common_nroutes;
 

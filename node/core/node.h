@@ -18,13 +18,16 @@
 #include "net/http.h"
 
 struct store;
+struct node_role;
 
 struct node {
     enum role           role;
+    const struct node_role *impl;
     char                id[NODE_ID_MAX + 1];
     char                name[NODE_ID_MAX + 4]; /* "t[id]": log tag, error documents */
     struct run         *run;
     struct hclient     *hc;       /* node to node; authenticated */
+    struct hclient     *hc_plain; /* unauthenticated: relays to another node's public network, discovery */
     struct http_server *srv_pub, *srv_control, *srv_data;
     struct store       *store;    /* targets */
     struct cons        *cons;     /* proxies that are voters */
@@ -37,6 +40,12 @@ struct node {
     struct views_box   *views;    /* published snapshots */
     struct member      *member;   /* join, keepalive, metadata distribution */
     struct joblist     *jobs;     /* running jobs: registry grows with later issues */
+    struct tls_ctx     *tls_srv, *tls_pub, *tls_cli; /* NULL without https; tls_pub may equal tls_srv */
+    struct route       *routes;   /* of the listeners: owned */
+    bool                testing;  /* test_fspaths: a development cluster on one machine */
+    bool                start_with_lost_mpath;
+    const char         *deployment; /* "dev", "K8s", "linux" */
+    _Atomic int64_t     cluster_mono; /* when the cluster counted as started; 0 = not yet */
     void               *priv;     /* of proxy/ or target/ */
 };
 
@@ -56,6 +65,7 @@ struct views {
     struct bmd          *bmd;
     struct cluster_conf *conf;
     uint64_t             rmd_version, etlmd_version;
+    struct vbox         *box; /* what holds them: core's */
 };
 void views_get(struct node *n, struct views *v);
 void views_put(struct views *v);
@@ -79,12 +89,16 @@ req_node(struct req *r)
     return r->ctx;
 }
 
-/* Route flags above R_USER. A route is reachable on the networks named; R_INTRA: authenticated nodes only. */
+/*
+ * Route flags above R_USER. A route exists on the networks named and nowhere else. A row with R_PUB and R_INTRA is open to clients on
+ * the public network and to authenticated nodes only on the others.
+ */
 #define R_PUB     (R_USER << 0)
 #define R_CONTROL (R_USER << 1)
 #define R_DATA    (R_USER << 2)
-#define R_INTRA   (R_USER << 3)
+#define R_INTRA   (R_USER << 3) /* on the control and data networks: from authenticated nodes of this cluster only */
 #define R_EARLY   (R_USER << 4) /* also while the node is starting */
+#define R_NOFENCE (R_USER << 5) /* how a node that lags learns: the sender's term may be older than ours */
 
 /* --- AIStore's dialect of requests and answers (native-api.md 2) --- */
 /* The error document: JSON body, or header Hdr-Error for HEAD. Installed as render_err. */
@@ -117,6 +131,12 @@ void h_not_implemented(struct req *r, const char *feature);
  * peer rendered come back in e with its status. The answer's body lands in the arena. May park. */
 int node_call(struct node *n, const struct snode *to, enum method m, struct str target, struct str body, struct arena *a,
               size_t max_body, int64_t timeout_ns, struct hc_resp *out, struct err *e);
+/* Headers that every request to another node carries (who calls, Smap version, fence), in the arena; for streaming calls through
+ * n->hc, whose hc_req.peer is the struct snode called. Returns how many. */
+#define NODE_HDRS 5
+unsigned node_call_hdrs(struct node *n, struct arena *a, struct hdr out[NODE_HDRS]);
+/* An error document of a peer into e, with its status, code and text. Returns the negative code. */
+int node_peer_err(const struct hc_resp *resp, struct err *e);
 /* The same to many at once; results in out[i].rc etc. */
 struct bcast {
     const struct snode *to;

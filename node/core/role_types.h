@@ -17,7 +17,7 @@ struct node_role {
      * Bring-up: the loops turn, identity, configuration and the last metadata of this node are known (views_get works), the
      * listeners are closed. Blocks. NULL = nothing to do.
      */
-    int  (*start)(struct node *n, struct err *e);
+    int (*start)(struct node *n, struct err *e);
     /* Tear-down: no request runs any more, the loops still turn. Blocks. */
     void (*stop)(struct node *n);
     /*
@@ -28,8 +28,6 @@ struct node_role {
     void (*sysinfo_json)(struct node *n, struct jw *w);
     /* Bits of NODE_* that the role adds to the node's state flags (out of space, disk faults). Must not park. */
     unsigned (*state_flags)(struct node *n);
-    /* The node's id as its disks know it ("" = none): asked before it is generated. Blocks. */
-    int  (*disk_id)(const struct local_conf *lc, char id[NODE_ID_MAX + 1], struct err *e);
 };
 
 extern const struct node_role proxy_role, target_role;
