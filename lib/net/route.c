@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Route tables: patterns are cut once into literal items and captures; a request walks the rows of its first two literals.
+ *
+ * Runs on: any loop; the compiled table is read-only.
+ */
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "base/util.h"
+#include "net/net_impl.h"
+
+#define MAX_SEGS 8
+
+enum seg_kind { SEG_LIT, SEG_ONE, SEG_REST };
+
+struct seg {
+    enum seg_kind kind;
+    struct str    lit;
+};
+
+struct crow {
+    const struct route *row;
+    unsigned            nsegs;
+    struct seg          segs[MAX_SEGS];
+};
+
+struct routes {
+    unsigned    n;
+    struct crow rows[];
+};
+
+static void
+cut(struct crow *c, const struct route *row)
+{
+    struct str rest = str_z(row->pattern + 1), tok;
+
+    c->row = row;
+    ASSERT(row->pattern[0] == '/');
+    while (rest.n > 0 && str_split(&rest, '/', &tok)) {
+        struct seg *s = &c->segs[c->nsegs++];
+
+        ASSERT(c->nsegs <= MAX_SEGS);
+        s->lit = tok;
+        s->kind = tok.p[0] == ':' ? SEG_ONE : tok.p[0] == '*' ? SEG_REST : SEG_LIT;
+    }
+}
+
+struct routes *
+routes_compile(const struct route *rows, unsigned n)
+{
+    struct routes *t = xcalloc(1, sizeof(*t) + n * sizeof(struct crow));
+
+    t->n = n;
+    for (unsigned i = 0; i < n; i++)
+        cut(&t->rows[i], &rows[i]);
+    return t;
+}
+
+void
+routes_free(struct routes *t)
+{
+    free(t);
+}
+
+/* The next non-empty item of *rest. */
+static bool
+next_item(struct str *rest, struct str *item)
+{
+    ptrdiff_t i;
+
+    while (rest->n > 0 && rest->p[0] == '/')
+        *rest = str_from_off(*rest, 1);
+    if (rest->n == 0)
+        return false;
+    i = str_chr(*rest, '/');
+    *item = i < 0 ? *rest : str_from(rest->p, (size_t)i);
+    *rest = str_from_off(*rest, item->n);
+    return true;
+}
+
+static bool
+match(const struct crow *c, struct str path, struct str *items, unsigned *nitems)
+{
+    struct str rest = path, item;
+
+    *nitems = 0;
+    for (unsigned i = 0; i < c->nsegs; i++) {
+        const struct seg *s = &c->segs[i];
+
+        if (s->kind == SEG_REST) {
+            /* one slash separates it; the rest belongs to the name, further slashes included */
+            if (rest.n < 2 || rest.p[0] != '/')
+                return false;
+            items[(*nitems)++] = str_from_off(rest, 1);
+            return true;
+        }
+        if (!next_item(&rest, &item))
+            return false;
+        if (s->kind == SEG_ONE)
+            items[(*nitems)++] = item;
+        else if (!str_eq(item, s->lit))
+            return false;
+    }
+    return !next_item(&rest, &item);
+}
+
+const struct route *
+routes_find(const struct routes *t, struct req *r, unsigned *allowed)
+{
+    *allowed = 0;
+    for (unsigned i = 0; i < t->n; i++) {
+        const struct crow *c = &t->rows[i];
+
+        if (!match(c, r->path, r->item, &r->nitems))
+            continue;
+        if (c->row->method == r->method)
+            return c->row;
+        *allowed |= 1u << c->row->method;
+    }
+    r->nitems = 0;
+    return NULL;
+}
