@@ -68,7 +68,7 @@ struct cluster_conf {
         bool     lz4_frame_checksum;
     } transport;
     struct {
-        int64_t util_low_wm, util_high_wm, util_max_wm, iostat_time_long, iostat_time_short;
+        int64_t util_low_wm, util_high_wm, util_max_wm, iostat_time_long, iostat_time_short, iostat_time_smooth;
     } disk;
     struct {
         int64_t test_files, error_limit, io_err_limit, io_err_time;

@@ -31,11 +31,22 @@ int  smap_from_json(const struct json_t *j, struct smap **out, struct err *e);
 int  snode_from_json(const struct json_t *j, struct snode *out, struct err *e);
 
 /* Builders for the state machine: copies with a change, version + 1. */
-struct smap *smap_new(const char *uuid);
+struct smap *smap_new(const char *uuid); /* version 0, no nodes, created now */
+void         smap_set_created(struct smap *m, int64_t unix_ns); /* before it is published: replicas must agree */
 struct smap *smap_with_node(const struct smap *m, const struct snode *n);             /* added or replaced */
 struct smap *smap_without_node(const struct smap *m, struct str id);
 struct smap *smap_with_flags(const struct smap *m, struct str id, uint64_t set, uint64_t clear);
 struct smap *smap_with_primary(const struct smap *m, struct str id);
+
+/* Fill name ("p[id]"), digest and, where empty, the URLs of a node whose role, id and end points are set. */
+void snode_finish(struct snode *n, bool https);
+/* The proxy that takes over when `failed` is gone: electable, active, greatest id_digest. NULL when there is none. */
+const struct snode *smap_next_primary(const struct smap *m, struct str failed);
+static inline bool
+snode_active(const struct snode *n)
+{
+    return (n->flags & (SNODE_MAINT | SNODE_DECOMM)) == 0;
+}
 
 bool node_id_valid(struct str id); /* native-api.md 1.1 */
 bool uuid_valid(struct str id);

@@ -37,6 +37,7 @@ struct snode {
     struct net_ep extra[SNODE_MAX_EXTRA]; /* pub_extra: more public addresses */
     uint64_t      flags;
     uint64_t      digest;                 /* id_digest */
+    char          vkey[64];               /* verifying_key, base64; "" = none */
 };
 
 struct smap {
