@@ -48,8 +48,37 @@ struct bck {
     uint64_t        features;
 };
 
-const char *provider_name(enum provider p);                      /* "ais", "aws", ...: as in paths and JSON */
-bool        provider_by_name(struct str s, enum provider *out);  /* names and aliases (s3, gs, az, oc) */
-const char *provider_scheme(enum provider p);                    /* for display: "ais", "s3", "gs", "az", "oc" */
+static const struct {
+    const char *name;   /* as in paths and JSON */
+    const char *alias;  /* also accepted */
+    const char *scheme; /* for display */
+} provider_table[PROV_NPROVS] = {
+    [PROV_AIS] = { "ais", "ais", "ais" },     [PROV_AWS] = { "aws", "s3", "s3" }, [PROV_GCP] = { "gcp", "gs", "gs" },
+    [PROV_AZURE] = { "azure", "az", "az" },   [PROV_OCI] = { "oci", "oc", "oc" }, [PROV_HT] = { "ht", "ht", "ht" },
+};
+
+static inline const char *
+provider_name(enum provider p)
+{
+    return provider_table[p].name;
+}
+
+static inline const char *
+provider_scheme(enum provider p)
+{
+    return provider_table[p].scheme;
+}
+
+/* Names and aliases (s3, gs, az, oc); false and *out untouched for anything else. */
+static inline bool
+provider_by_name(struct str s, enum provider *out)
+{
+    for (int i = 0; i < PROV_NPROVS; i++)
+        if (str_eqz(s, provider_table[i].name) || str_eqz(s, provider_table[i].alias)) {
+            *out = (enum provider)i;
+            return true;
+        }
+    return false;
+}
 
 #endif
