@@ -26,6 +26,7 @@ struct cons_conf {
     struct run *run;
     const char *dir;   /* log, vote and snapshots live here */
     const char *id;
+    uint32_t    snap_every; /* entries of log between snapshots; 0 = 1024 */
     void       *ctx;
     /* Apply a committed command; in log order, on the consensus thread; must not park. result: error for the proposer. */
     int (*apply)(void *ctx, uint64_t index, struct str cmd, struct err *result);
@@ -38,8 +39,14 @@ struct cons_conf {
 int  cons_open(const struct cons_conf *c, struct cons **out, struct err *e);
 void cons_close(struct cons *c); /* may block */
 bool cons_is_leader(const struct cons *c);
+/* Index of the last command committed and applied here; 0 = a new group that has no state yet. Any thread. */
+uint64_t cons_applied(const struct cons *c);
 struct cons_fence cons_fence(const struct cons *c);
-/* Propose and wait until applied here; e carries the state machine's own refusal. May park. -AIS_E_NOTPRIMARY when not leader. */
+/*
+ * Propose and wait until applied here; the state machine's own refusal comes back as result, with its text in e. deadline is about
+ * getting into the log: once a record is being written the call waits for the outcome. -AIS_E_NOTPRIMARY when not leader,
+ * -AIS_E_NOSPACE or -AIS_E_IO when the log cannot be written (nothing was applied). May park.
+ */
 int  cons_propose(struct cons *c, struct str cmd, int64_t deadline, struct err *e);
 
 #endif

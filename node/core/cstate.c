@@ -1,0 +1,548 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The replicated state machine: a table of operations over {Smap, BMD, RMD, config}.
+ *
+ * Each operation looks at the present set and either refuses or exchanges snapshots of a copy, which then becomes the present one. No
+ * clock, no randomness, no node's own settings in here.
+ */
+#include "core/cstate.h"
+
+#include <jansson.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "codec/jw.h"
+#include "base/assert.h"
+#include "base/log.h"
+#include "base/units.h"
+#include "base/util.h"
+
+#define CSTATE_FORMAT 1
+#define IC_MEMBERS    3 /* proxies of the information centre (internals.md 3.7) */
+
+struct cstate {
+    pthread_mutex_t mtx; /* protects cur */
+    struct mset    *cur;
+};
+
+/* One operation: refuse (negative, *m untouched as far as anyone sees: it is thrown away) or change the copy *m. */
+typedef int op_f(struct mset *m, const json_t *cmd, struct err *e);
+
+static struct str
+jstr(const json_t *obj, const char *key)
+{
+    const json_t *v = json_object_get(obj, key);
+
+    return json_is_string(v) ? str_from(json_string_value(v), json_string_length(v)) : STR_NULL;
+}
+
+static int64_t
+cmd_now(const json_t *cmd)
+{
+    int64_t now = 0;
+
+    (void)json_i64(json_object_get(cmd, "now"), &now);
+    return now;
+}
+
+/* --- cluster --- */
+/* {"op":"init","uuid","now","smap"?,"bmd"?,"conf"?,"rmd"?}: the beginning, from nothing or from an adopted configuration. */
+static int
+op_init(struct mset *m, const json_t *cmd, struct err *e)
+{
+    struct str uuid = jstr(cmd, "uuid");
+    char       uuidz[40];
+    unsigned   have;
+    int        rc;
+
+    if (m->smap->uuid[0] != '\0')
+        return err_set(e, AIS_E_CONFLICT, "cluster %s exists already", m->smap->uuid);
+    if (!uuid_valid(uuid) || !str_copyz(uuid, uuidz, sizeof(uuidz)))
+        return err_set(e, AIS_E_INVAL, "invalid cluster id \"%.*s\"", STR_FMT(uuid));
+    rc = mset_from_json(m, cmd, &have, e);
+    if (rc < 0)
+        return rc;
+    if (!(have & 1u << MI_SMAP)) {
+        struct smap *s = smap_new(uuidz);
+
+        smap_set_created(s, cmd_now(cmd));
+        mset_set_smap(m, s);
+    }
+    if (!(have & 1u << MI_BMD)) {
+        struct bmd *b = bmd_new(uuidz);
+
+        b->version = 1;
+        mset_set_bmd(m, b);
+    }
+    mset_set_conf(m, conf_copy(m->conf));
+    str_copyz(str_z(m->smap->uuid), m->conf->uuid, sizeof(m->conf->uuid));
+    m->conf->version++;
+    return 0;
+}
+
+/* Spread the information centre over the first electable proxies, the primary first. */
+static void
+smap_staff_ic(struct mset *m)
+{
+    unsigned want = IC_MEMBERS, i, pass;
+
+    for (pass = 0; pass < 2; pass++) {
+        for (i = 0; i < m->smap->nproxies; i++) {
+            const struct snode *n = &m->smap->nodes[i];
+            bool                able = n == m->smap->primary ||
+                        !(n->flags & (SNODE_NON_ELECTABLE | SNODE_MAINT | SNODE_DECOMM));
+            bool     ic = able && want > 0;
+            uint64_t v = m->smap->version;
+
+            if ((pass == 0) != (n == m->smap->primary))
+                continue;
+            want -= ic ? 1 : 0;
+            if (ic == !!(n->flags & SNODE_IC))
+                continue;
+            mset_set_smap(m, smap_with_flags(m->smap, str_z(n->id), ic ? SNODE_IC : 0, ic ? 0 : SNODE_IC));
+            m->smap->version = v; /* part of the same change */
+        }
+    }
+}
+
+static bool
+ep_same(const struct net_ep *a, const struct net_ep *b)
+{
+    return a->port == b->port && strcmp(a->host, b->host) == 0;
+}
+
+static bool
+snode_same(const struct snode *a, const struct snode *b)
+{
+    unsigned i;
+
+    if (a->role != b->role || !ep_same(&a->pub, &b->pub) || !ep_same(&a->control, &b->control) ||
+        !ep_same(&a->data, &b->data) || strcmp(a->pub.url, b->pub.url) != 0 || a->nextra != b->nextra ||
+        strcmp(a->control.url, b->control.url) != 0 || strcmp(a->data.url, b->data.url) != 0)
+        return false;
+    for (i = 0; i < a->nextra; i++) {
+        if (!ep_same(&a->extra[i], &b->extra[i]))
+            return false;
+    }
+    return true;
+}
+
+/* Nobody else may have this id in another role, or these addresses. */
+static int
+snode_check_unique(const struct smap *s, const struct snode *n, struct err *e)
+{
+    unsigned i;
+
+    for (i = 0; i < s->nnodes; i++) {
+        const struct snode *o = &s->nodes[i];
+
+        if (strcmp(o->id, n->id) == 0) {
+            if (o->role != n->role)
+                return err_set(e, AIS_E_CONFLICT, "node id \"%s\" belongs to %s already", n->id, o->name);
+            continue;
+        }
+        if (ep_same(&o->pub, &n->pub) || ep_same(&o->control, &n->control))
+            return err_set(e, AIS_E_CONFLICT, "%s cannot join at %s: the address belongs to %s", n->name, n->pub.url, o->name);
+    }
+    return 0;
+}
+
+/* proxy.primary_url is where the primary listens. */
+static void
+conf_follow_primary(struct mset *m)
+{
+    const struct snode *p = m->smap->primary;
+
+    if (p == NULL || strcmp(m->conf->proxy.primary_url, p->control.url) == 0)
+        return;
+    mset_set_conf(m, conf_copy(m->conf));
+    str_copyz(str_z(p->control.url), m->conf->proxy.primary_url, sizeof(m->conf->proxy.primary_url));
+    m->conf->version++;
+}
+
+/* {"op":"node-add","node":Snode}: a new node, or a known one that came back, perhaps with other addresses. */
+static int
+op_node_add(struct mset *m, const json_t *cmd, struct err *e)
+{
+    struct snode       *n = xcalloc(1, sizeof(*n));
+    const struct snode *old;
+    int                 rc;
+
+    rc = snode_from_json(json_object_get(cmd, "node"), n, e);
+    if (rc == 0)
+        rc = snode_check_unique(m->smap, n, e);
+    if (rc < 0)
+        goto out;
+    old = smap_find(m->smap, str_z(n->id));
+    if (old != NULL && snode_same(old, n))
+        goto out; /* as before: no new version */
+    if (old != NULL)
+        n->flags |= old->flags & ~(uint64_t)SNODE_NON_ELECTABLE;
+    mset_set_smap(m, smap_with_node(m->smap, n));
+    smap_staff_ic(m);
+    conf_follow_primary(m);
+out:
+    free(n);
+    return rc;
+}
+
+static int
+cmd_node(const struct mset *m, const json_t *cmd, const struct snode **out, struct err *e)
+{
+    struct str id = jstr(cmd, "id");
+
+    *out = smap_find(m->smap, id);
+    return *out != NULL ? 0 : err_set(e, AIS_E_NONODE, "node \"%.*s\" does not exist", STR_FMT(id));
+}
+
+static int
+op_node_remove(struct mset *m, const json_t *cmd, struct err *e)
+{
+    const struct snode *n;
+    int                 rc = cmd_node(m, cmd, &n, e);
+
+    if (rc < 0)
+        return rc;
+    if (n == m->smap->primary)
+        return err_set(e, AIS_E_BADREQ, "%s is primary, cannot be removed", n->name);
+    mset_set_smap(m, smap_without_node(m->smap, jstr(cmd, "id")));
+    smap_staff_ic(m);
+    return 0;
+}
+
+/* {"op":"node-flags","id","set":u64,"clear":u64} */
+static int
+op_node_flags(struct mset *m, const json_t *cmd, struct err *e)
+{
+    const struct snode *n;
+    uint64_t            set = 0, clear = 0;
+    int                 rc = cmd_node(m, cmd, &n, e);
+
+    if (rc < 0)
+        return rc;
+    (void)json_u64(json_object_get(cmd, "set"), &set);
+    (void)json_u64(json_object_get(cmd, "clear"), &clear);
+    if (((n->flags & ~clear) | set) == n->flags)
+        return 0;
+    mset_set_smap(m, smap_with_flags(m->smap, jstr(cmd, "id"), set, clear));
+    smap_staff_ic(m);
+    return 0;
+}
+
+static int
+op_primary(struct mset *m, const json_t *cmd, struct err *e)
+{
+    const struct snode *n;
+    int                 rc = cmd_node(m, cmd, &n, e);
+
+    if (rc < 0 || n == m->smap->primary)
+        return rc;
+    if (n->role != ROLE_PROXY)
+        return err_set(e, AIS_E_BADREQ, "%s is not a proxy", n->name);
+    mset_set_smap(m, smap_with_primary(m->smap, jstr(cmd, "id")));
+    smap_staff_ic(m);
+    conf_follow_primary(m);
+    return 0;
+}
+
+/* --- buckets --- */
+static int
+cmd_bck_get(const json_t *cmd, struct bck *b, struct err *e)
+{
+    const json_t *j = json_object_get(cmd, "bck");
+
+    memset(b, 0, sizeof(*b));
+    b->name = jstr(j, "name");
+    b->ns_uuid = jstr(j, "ns_uuid");
+    b->ns_name = jstr(j, "ns_name");
+    if (b->name.n == 0 || !provider_by_name(jstr(j, "provider"), &b->provider))
+        return err_set(e, AIS_E_BADREQ, "command without a bucket");
+    return 0;
+}
+
+void
+cmd_bck(struct jw *w, const struct bck *b)
+{
+    jw_key(w, "bck");
+    jw_obj(w);
+    jw_kstrz(w, "provider", provider_name(b->provider));
+    jw_kstr(w, "name", b->name);
+    if (b->ns_uuid.n > 0)
+        jw_kstr(w, "ns_uuid", b->ns_uuid);
+    if (b->ns_name.n > 0)
+        jw_kstr(w, "ns_name", b->ns_name);
+    jw_obj_end(w);
+}
+
+static int
+err_no_bucket(struct err *e, const struct bck *b)
+{
+    char name[BCK_DISPLAY_MAX];
+
+    return err_set(e, AIS_E_NOBCK, "bucket \"%s\" does not exist", bck_display(b, name));
+}
+
+/* {"op":"bck-create","bck","props":BpropsToSet?,"now"}: settings are the cluster's defaults of this moment of the log. */
+static int
+op_bck_create(struct mset *m, const json_t *cmd, struct err *e)
+{
+    struct bck    b;
+    struct bprops p;
+    char          name[BCK_DISPLAY_MAX];
+    bool          force = false;
+    const json_t *toset = json_object_get(cmd, "props");
+    int           rc = cmd_bck_get(cmd, &b, e);
+
+    if (rc < 0)
+        return rc;
+    if (bmd_find(m->bmd, &b) != NULL)
+        return err_set(e, AIS_E_BCKEXISTS, "bucket \"%s\" already exists", bck_display(&b, name));
+    bprops_default(&p, m->conf, b.provider);
+    if (json_is_object(toset)) {
+        rc = bprops_set_json(&p, toset, m->smap->nactive, &force, e);
+        if (rc < 0)
+            return rc;
+    }
+    mset_set_bmd(m, bmd_with_bucket(m->bmd, &b, &p, cmd_now(cmd)));
+    return 0;
+}
+
+static int
+op_bck_destroy(struct mset *m, const json_t *cmd, struct err *e)
+{
+    struct bck b;
+    int        rc = cmd_bck_get(cmd, &b, e);
+
+    if (rc < 0)
+        return rc;
+    if (bmd_find(m->bmd, &b) == NULL)
+        return err_no_bucket(e, &b);
+    mset_set_bmd(m, bmd_without_bucket(m->bmd, &b));
+    return 0;
+}
+
+static int
+op_bck_set_props(struct mset *m, const json_t *cmd, struct err *e)
+{
+    const struct bucket *bk;
+    struct bck           b;
+    struct bprops        p;
+    bool                 force = false;
+    int                  rc = cmd_bck_get(cmd, &b, e);
+
+    if (rc < 0)
+        return rc;
+    bk = bmd_find(m->bmd, &b);
+    if (bk == NULL)
+        return err_no_bucket(e, &b);
+    p = bk->props;
+    rc = bprops_set_json(&p, json_object_get(cmd, "props"), m->smap->nactive, &force, e);
+    if (rc < 0)
+        return rc;
+    mset_set_bmd(m, bmd_with_props(m->bmd, &b, &p));
+    return 0;
+}
+
+static int
+op_bck_reset_props(struct mset *m, const json_t *cmd, struct err *e)
+{
+    const struct bucket *bk;
+    struct bck           b;
+    struct bprops        p;
+    int                  rc = cmd_bck_get(cmd, &b, e);
+
+    if (rc < 0)
+        return rc;
+    bk = bmd_find(m->bmd, &b);
+    if (bk == NULL)
+        return err_no_bucket(e, &b);
+    bprops_default(&p, m->conf, b.provider);
+    p.bid = bk->props.bid; /* what the bucket is, not how it is set */
+    p.created = bk->props.created;
+    p.backend = bk->props.backend;
+    memcpy(p.renamed, bk->props.renamed, sizeof(p.renamed));
+    mset_set_bmd(m, bmd_with_props(m->bmd, &b, &p));
+    return 0;
+}
+
+/* --- configuration --- */
+/* {"op":"conf-set","toset":ConfigToSet,"now"} */
+static int
+op_conf_set(struct mset *m, const json_t *cmd, struct err *e)
+{
+    struct cluster_conf *c = conf_copy(m->conf);
+    uint64_t             version = m->conf->version;
+    char                 t[UNITS_MAX];
+    int                  rc = conf_merge_json(c, json_object_get(cmd, "toset"), false, e);
+
+    if (rc == 0)
+        rc = conf_validate(c, e);
+    if (rc < 0) {
+        conf_put(c);
+        return rc;
+    }
+    c->version = version + 1;
+    time_datetime(cmd_now(cmd), t);
+    str_copyz(str_z(t), c->lastupdate_time, sizeof(c->lastupdate_time));
+    mset_set_conf(m, c);
+    return 0;
+}
+
+/* clang-format off */
+static const struct {
+    const char *name;
+    op_f       *fn;
+} ops[] = {
+    { "init",            op_init },
+    { "node-add",        op_node_add },
+    { "node-remove",     op_node_remove },
+    { "node-flags",      op_node_flags },
+    { "primary",         op_primary },
+    { "bck-create",      op_bck_create },
+    { "bck-destroy",     op_bck_destroy },
+    { "bck-set-props",   op_bck_set_props },
+    { "bck-reset-props", op_bck_reset_props },
+    { "conf-set",        op_conf_set },
+};
+/* clang-format on */
+
+/* --- the machine --- */
+struct cstate *
+cstate_new(void)
+{
+    struct cstate *s = xcalloc(1, sizeof(*s));
+
+    MUST(pthread_mutex_init(&s->mtx, NULL));
+    s->cur = mset_new(conf_default());
+    return s;
+}
+
+void
+cstate_free(struct cstate *s)
+{
+    if (s == NULL)
+        return;
+    mset_put(s->cur);
+    pthread_mutex_destroy(&s->mtx);
+    free(s);
+}
+
+struct mset *
+cstate_get(struct cstate *s)
+{
+    struct mset *m;
+
+    MUST(pthread_mutex_lock(&s->mtx));
+    m = mset_ref(s->cur);
+    MUST(pthread_mutex_unlock(&s->mtx));
+    return m;
+}
+
+/* Takes m. */
+static void
+cstate_set(struct cstate *s, struct mset *m)
+{
+    struct mset *old;
+
+    MUST(pthread_mutex_lock(&s->mtx));
+    old = s->cur;
+    s->cur = m;
+    MUST(pthread_mutex_unlock(&s->mtx));
+    mset_put(old);
+}
+
+static op_f *
+op_find(struct str name)
+{
+    size_t i;
+
+    for (i = 0; i < ARRAY_SIZE(ops); i++) {
+        if (str_eqz(name, ops[i].name))
+            return ops[i].fn;
+    }
+    return NULL;
+}
+
+int
+cstate_apply(void *ctx, uint64_t index, struct str cmd, struct err *result)
+{
+    struct cstate *s = ctx;
+    json_t        *j = NULL;
+    struct mset   *m;
+    op_f          *fn;
+    int            rc;
+
+    rc = json_read(cmd, &j, result);
+    if (rc < 0)
+        return rc;
+    fn = op_find(jstr(j, "op"));
+    if (fn == NULL) {
+        /* A newer version wrote this; the feature level will keep it from happening. Going on would be to differ in silence. */
+        log_error("unknown metadata command", { "index", LU64(index) }, { "op", LSTR(jstr(j, "op")) });
+        rc = err_set(result, AIS_E_NOTIMPL, "unknown metadata command");
+        json_decref(j);
+        return rc;
+    }
+    m = mset_copy(s->cur); /* only this thread exchanges cur */
+    rc = fn(m, j, result);
+    json_decref(j);
+    if (rc < 0)
+        mset_put(m);
+    else
+        cstate_set(s, m);
+    return rc;
+}
+
+int
+cstate_snapshot(void *ctx, char **json, size_t *n)
+{
+    struct cstate *s = ctx;
+    struct sbuf    b;
+    struct jw      w;
+    int            i;
+
+    sbuf_init(&b, 256u << 20);
+    jw_init(&w, &b, 0);
+    jw_obj(&w);
+    jw_ku64(&w, "format", CSTATE_FORMAT);
+    for (i = 0; i < MI_COUNT; i++) {
+        jw_key(&w, mitem_name[i]);
+        mset_item_json(s->cur, (enum mitem)i, &w);
+    }
+    jw_ku64(&w, "etlmd", s->cur->etlmd_version);
+    jw_obj_end(&w);
+    if (!sbuf_ok(&b)) {
+        sbuf_fini(&b);
+        return -AIS_E_TOOBIG;
+    }
+    *json = b.p;
+    *n = b.n;
+    return 0;
+}
+
+int
+cstate_restore(void *ctx, struct str json, struct err *e)
+{
+    struct cstate *s = ctx;
+    struct mset   *m;
+    json_t        *j = NULL;
+    uint64_t       format = 0;
+    unsigned       have;
+    int            rc;
+
+    rc = json_read(json, &j, e);
+    if (rc < 0)
+        return rc;
+    m = mset_copy(s->cur);
+    if (!json_u64(json_object_get(j, "format"), &format) || format != CSTATE_FORMAT)
+        rc = err_set(e, AIS_E_CORRUPT, "metadata snapshot of format %llu", (unsigned long long)format);
+    else
+        rc = mset_from_json(m, j, &have, e);
+    json_decref(j);
+    if (rc < 0)
+        mset_put(m);
+    else
+        cstate_set(s, m);
+    return rc;
+}
