@@ -207,6 +207,8 @@ url_parse(struct str s, struct url *u)
         v.port = 443;
     }
     n = authority_len(s);
+    if (n > 0 && s.p[n - 1] == ':' && str_starts(str_from_off(s, n), STR_LIT("//"))) /* another scheme */
+        return -AIS_E_INVAL;
     rc = parse_authority(str_from(s.p, n), &v);
     if (rc < 0)
         return rc;

@@ -6,15 +6,16 @@
 #include <stdlib.h>
 
 #include "codec/http1.c"
+#include "hex.h"
 
-/* Every test parses a copy of exactly the right size on the heap, so that reading past the end shows under AddressSanitizer. */
+/* Every test parses a copy of exactly the right size on the heap, so that reading past the end shows under
+ * AddressSanitizer. */
 static int
 parse_copy(const char *p, size_t n, struct http1_head *h, char **copy)
 {
     size_t scan = 0;
 
-    *copy = malloc(n + (n == 0));
-    memcpy(*copy, p, n);
+    *copy = copy_of(p, n);
     return http1_parse_req(*copy, n, &scan, h);
 }
 
@@ -29,13 +30,7 @@ parse_code(const char *p, size_t n)
     return rc;
 }
 
-#define PARSE(s)      parse_code("" s, sizeof(s) - 1)
-#define assert_str(want, s)                                                                                            \
-    do {                                                                                                               \
-        struct str s_ = (s);                                                                                           \
-        assert_int_equal(strlen(want), s_.n);                                                                          \
-        assert_memory_equal(want, s_.p, s_.n);                                                                         \
-    } while (0)
+#define PARSE(s) parse_code("" s, sizeof(s) - 1)
 
 static void
 a_plain_get_is_understood(void **state)
@@ -82,9 +77,9 @@ methods_are_case_sensitive_and_others_are_tokens(void **state)
         const char *text;
         enum method method;
     } cases[] = {
-        { "GET", M_GET },         { "HEAD", M_HEAD },   { "PUT", M_PUT },       { "POST", M_POST },
-        { "DELETE", M_DELETE },   { "PATCH", M_PATCH }, { "OPTIONS", M_OPTIONS }, { "get", M_OTHER },
-        { "PROPFIND", M_OTHER },  { "GETT", M_OTHER },  { "Put", M_OTHER },     { "M-SEARCH", M_OTHER },
+        { "GET", M_GET },        { "HEAD", M_HEAD },   { "PUT", M_PUT },         { "POST", M_POST },
+        { "DELETE", M_DELETE },  { "PATCH", M_PATCH }, { "OPTIONS", M_OPTIONS }, { "get", M_OTHER },
+        { "PROPFIND", M_OTHER }, { "GETT", M_OTHER },  { "Put", M_OTHER },       { "M-SEARCH", M_OTHER },
     };
 
     (void)state;
@@ -125,13 +120,17 @@ what_can_be_read_in_two_ways_is_refused(void **state)
         C("empty length", R "Content-Length:\r\n\r\n", -AIS_E_BADHTTP),
         C("length over 63 bits", R "Content-Length: 9223372036854775808\r\n\r\n", -AIS_E_BADHTTP),
         C("length over 64 bits", R "Content-Length: 18446744073709551617\r\n\r\n", -AIS_E_BADHTTP),
-        C("two transfer encodings", R "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", -AIS_E_BADHTTP),
+        C("two transfer encodings", R "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+          -AIS_E_BADHTTP),
         C("other coding", R "Transfer-Encoding: gzip\r\n\r\n", -AIS_E_NOTIMPL),
         C("coding list", R "Transfer-Encoding: gzip, chunked\r\n\r\n", -AIS_E_NOTIMPL),
         C("chunked twice", R "Transfer-Encoding: chunked, chunked\r\n\r\n", -AIS_E_NOTIMPL),
         C("identity", R "Transfer-Encoding: identity\r\n\r\n", -AIS_E_NOTIMPL),
         C("chunked with a parameter", R "Transfer-Encoding: chunked;x\r\n\r\n", -AIS_E_NOTIMPL),
-        C("vertical tab in coding", R "Transfer-Encoding: \x0b" "chunked\r\n\r\n", -AIS_E_BADHTTP),
+        C("vertical tab in coding",
+          R "Transfer-Encoding: \x0b"
+            "chunked\r\n\r\n",
+          -AIS_E_BADHTTP),
         C("chunked in 1.0", "PUT / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", -AIS_E_BADHTTP),
         C("folded field", R "X: a\r\n b\r\n\r\n", -AIS_E_BADHTTP),
         C("folded by tab", R "X: a\r\n\tb\r\n\r\n", -AIS_E_BADHTTP),
@@ -571,9 +570,9 @@ bad_chunks_are_refused(void **state)
         "5\r\nhello!\r\n",
         "5\r\nhelloX\n0\r\n\r\n",
         "5\r\nhello\r0\r\n\r\n",
-        "10000000000000000\r\n",                 /* 65 bits */
-        "8000000000000000\r\n",                  /* the sign bit */
-        "00000000000000005\r\nhello\r\n",        /* 17 digits */
+        "10000000000000000\r\n",          /* 65 bits */
+        "8000000000000000\r\n",           /* the sign bit */
+        "00000000000000005\r\nhello\r\n", /* 17 digits */
         "FFFFFFFFFFFFFFFFF\r\n",
         "0\r\n\n",
         "0\r\n\r\r\n",
@@ -628,8 +627,12 @@ chunk_heads_are_shortest_hex(void **state)
     static const struct {
         uint64_t    n;
         const char *want;
-    } cases[] = { { 0, "0\r\n" },        { 1, "1\r\n" },       { 15, "f\r\n" },
-                  { 16, "10\r\n" },      { 0x1a2b, "1a2b\r\n" }, { 262144, "40000\r\n" },
+    } cases[] = { { 0, "0\r\n" },
+                  { 1, "1\r\n" },
+                  { 15, "f\r\n" },
+                  { 16, "10\r\n" },
+                  { 0x1a2b, "1a2b\r\n" },
+                  { 262144, "40000\r\n" },
                   { UINT64_MAX, "ffffffffffffffff\r\n" } };
     char out[20];
 
@@ -679,9 +682,27 @@ static void
 bad_several_and_unsatisfiable_ranges_are_416(void **state)
 {
     static const char *const cases[] = {
-        "",           "bytes",      "bytes=",        "bytes=-",     "bytes=-0",  "bytes=a-b",  "bytes=1",
-        "bytes=5-4",  "bytes=100-", "bytes=100-200", "bytes=0-1,3", "bytes=0-1,5-6", "bytes=0x1-2", "bytes=1 - 2",
-        "bytes=--1",  "bytes=1--2", "bytes=+1-2",    "items=0-1",   "0-1",       "bytes=1-2-3", "bytes=99999999999999999999-",
+        "",
+        "bytes",
+        "bytes=",
+        "bytes=-",
+        "bytes=-0",
+        "bytes=a-b",
+        "bytes=1",
+        "bytes=5-4",
+        "bytes=100-",
+        "bytes=100-200",
+        "bytes=0-1,3",
+        "bytes=0-1,5-6",
+        "bytes=0x1-2",
+        "bytes=1 - 2",
+        "bytes=--1",
+        "bytes=1--2",
+        "bytes=+1-2",
+        "items=0-1",
+        "0-1",
+        "bytes=1-2-3",
+        "bytes=99999999999999999999-",
     };
     uint64_t off, len;
 
