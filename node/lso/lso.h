@@ -89,8 +89,8 @@ struct lso_ask {
 void lso_ask_from(struct lso_ask *a, const struct lso_msg *m, bool msgpack);
 void lso_ask_encode(const struct lso_ask *a, struct sbuf *out);
 int  lso_ask_decode(struct lso_ask *a, struct str body); /* strs point into body. 0, -AIS_E_BADREQ */
-/* How many entries to ask of one of n targets so that a page of `want` rarely needs a second question. */
-uint32_t lso_share(uint32_t want, unsigned ntargets);
+/* How many entries to ask of one of n targets so that the page rarely needs a second question. */
+uint32_t lso_share(const struct lso_msg *m, unsigned ntargets);
 /* "/v1/buckets/NAME/<verb>?provider=..&namespace=.." */
 void lso_path(struct sbuf *out, const struct bck *b, const char *verb);
 #define LSO_VERB_LIST    "_list"    /* answer: a page */
@@ -108,7 +108,8 @@ struct lso_page {
     struct sbuf   *b;
     const struct lso_ask *ask;
     uint32_t       n;
-    int64_t        minute;      /* of the formatted time below */
+    struct sbuf    tmp;         /* custom metadata being joined */
+    int64_t        time_key;    /* what the formatted time below stands for */
     char           time[96];
     size_t         time_len;
 };
@@ -116,7 +117,7 @@ void lso_page_begin(struct lso_page *p, struct sbuf *b, const struct lso_ask *as
 /* location: "t[id]:mp[...]", used when asked for. sbuf_ok() of the buffer tells whether it fitted. */
 void lso_page_ent(struct lso_page *p, const struct lent *le, struct str location);
 void lso_page_dir(struct lso_page *p, struct str name); /* a virtual directory: the name ends in '/' */
-/* more: there is something behind the last entry. flags: LsoRes.flags of this target. */
+/* more: there is something behind the last entry. flags: LsoRes.flags of this target. Must be called, also after a failure. */
 void lso_page_end(struct lso_page *p, bool more, uint32_t flags);
 
 /* --- reading and merging pages --- */
