@@ -242,14 +242,14 @@ bad_texts_are_refused_with_a_reason(void **state)
         { "{\"a\":1}x", "end of file" },
         { "{'a':1}", "line 1, column 2" },
         { "[1,]", "JSON" },
-        { "\"\xff\"", "UTF-8" },
+        { "\"\xff\"", "decode byte" },
         { "\"a\\u0000b\"", "\\u0000" },
         { "{\"a\\u0000\":1}", "\\u0000" },
         { "[18446744073709551616]", "too big" },
         { "[-9223372036854775809]", "too big" },
         { "1e999", "overflow" },
         { "\"abc", "premature" },
-        { "\"abc\\", "premature" },
+        { "\"abc\\", "invalid escape" },
     };
 
     (void)state;
