@@ -21,6 +21,11 @@ int meta_bck_set_props(struct node *n, const struct bck *b, const struct json_t 
 /* A ConfigToSet. transient: in memory of every node, not persisted. */
 int meta_conf_set(struct node *n, const struct json_t *toset, bool transient, struct err *e);
 int meta_conf_reset(struct node *n, struct err *e);
+/*
+ * The query of a set-config request, "?rebalance.enabled=false&transient=true", as a ConfigToSet: keys in any case, checked one by one
+ * with AIStore's texts, -AIS_E_BADREQ when there is none. *toset is new (json_decref).
+ */
+int req_conf_toset(struct req *r, struct json_t **toset, bool *transient, struct err *e);
 /* Membership changes, used by the join handler and, with the issue on consensus, by the node lifecycle. */
 int meta_node_add(struct node *n, const struct snode *sn, struct err *e);
 int meta_node_remove(struct node *n, struct str id, struct err *e);

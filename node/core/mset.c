@@ -135,6 +135,24 @@ mset_version(const struct mset *m, enum mitem i)
     ais_bug("no such item: %d", (int)i);
 }
 
+bool
+mset_same_item(const struct mset *a, const struct mset *b, enum mitem i)
+{
+    switch (i) {
+    case MI_CONF:
+        return a->conf == b->conf;
+    case MI_SMAP:
+        return a->smap == b->smap;
+    case MI_BMD:
+        return a->bmd == b->bmd;
+    case MI_RMD:
+        return a->rmd == b->rmd;
+    case MI_COUNT:
+        break;
+    }
+    ais_bug("no such item: %d", (int)i);
+}
+
 void
 mset_set_conf(struct mset *m, struct cluster_conf *c)
 {

@@ -43,6 +43,7 @@ struct mset *mset_ref(struct mset *m);
 void         mset_put(struct mset *m);         /* NULL is fine */
 struct mset *mset_copy(const struct mset *m);  /* shares the snapshots; the caller may exchange them before it shares the copy */
 uint64_t     mset_version(const struct mset *m, enum mitem i);
+bool         mset_same_item(const struct mset *a, const struct mset *b, enum mitem i); /* the very same snapshot */
 /* Exchange one snapshot of a copy that nobody else has: by another set's, or (takes) by a new one. */
 void         mset_take_item(struct mset *m, enum mitem i, const struct mset *from);
 void         mset_set_conf(struct mset *m, struct cluster_conf *c);

@@ -1,0 +1,589 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How a node takes metadata over: one fiber on the control loop, the adopter, does it for the whole node, in order: the role's hooks,
+ * publication to all loops, then (behind the answer) the files in the configuration directory.
+ *
+ * Runs on: the control loop; adopt() on any fiber.
+ */
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "core/core_impl.h"
+
+#include "run/disk.h"
+#include "run/offload.h"
+#include "codec/jw.h"
+#include "base/assert.h"
+#include "base/log.h"
+#include "base/util.h"
+
+struct adopt_req {
+    TAILQ_ENTRY(adopt_req) link;
+    struct park  park;
+    struct mset *offer;      /* the requester's reference; NULL: only publish the configuration again */
+    unsigned     flags;
+    struct err  *e;
+};
+
+/* --- fence --- */
+static bool
+fence_older(struct cons_fence a, struct cons_fence b)
+{
+    return a.epoch != b.epoch ? a.epoch < b.epoch : a.term < b.term;
+}
+
+bool
+fence_check(struct node *n, struct cons_fence f)
+{
+    struct member *m = n->member;
+    bool           older;
+
+    MUST(pthread_mutex_lock(&m->mtx));
+    older = fence_older(f, m->fence);
+    if (!older)
+        m->fence = f;
+    MUST(pthread_mutex_unlock(&m->mtx));
+    return older;
+}
+
+struct cons_fence
+fence_get(struct node *n)
+{
+    struct member    *m = n->member;
+    struct cons_fence f;
+
+    MUST(pthread_mutex_lock(&m->mtx));
+    f = m->fence;
+    MUST(pthread_mutex_unlock(&m->mtx));
+    return f;
+}
+
+bool
+fence_parse(struct str s, struct cons_fence *out)
+{
+    ptrdiff_t dot = str_chr(s, '.');
+    uint64_t  epoch, term;
+
+    if (dot < 0 || !str_u64(str_from(s.p, (size_t)dot), &epoch) || epoch > UINT32_MAX ||
+        !str_u64(str_from_off(s, (size_t)dot + 1), &term))
+        return false;
+    *out = (struct cons_fence){ .epoch = (uint32_t)epoch, .term = term };
+    return true;
+}
+
+/* --- configuration as it is effective on this node --- */
+struct cluster_conf *
+conf_effective(struct node *n, const struct mset *m)
+{
+    struct member       *mb = n->member;
+    struct cluster_conf *c;
+    json_t              *layer[2];
+    struct err           e;
+    int                  i;
+
+    MUST(pthread_mutex_lock(&mb->mtx));
+    layer[0] = json_incref(mb->conf_override);
+    layer[1] = json_incref(mb->conf_transient);
+    MUST(pthread_mutex_unlock(&mb->mtx));
+    if (layer[0] == NULL && layer[1] == NULL)
+        return conf_ref(m->conf);
+    c = conf_copy(m->conf);
+    c->version = m->conf->version;
+    for (i = 0; i < 2; i++) {
+        err_clear(&e);
+        if (layer[i] != NULL && conf_merge_json(c, layer[i], true, &e) < 0)
+            log_error("a setting of this node alone is ignored", { "error", LZ(e.text) });
+        json_decref(layer[i]);
+    }
+    return c;
+}
+
+static void
+conf_apply_process(const struct cluster_conf *c)
+{
+    uint64_t level;
+
+    /* AIStore's 3 is normal; 4 and 5 are verbose. */
+    if (str_u64(str_z(c->log.level), &level))
+        log_set_level(level >= 4 ? LOG_DEBUG : LOG_INFO);
+}
+
+/* --- persistence --- */
+static void
+fence_store(struct node *n)
+{
+    auto_free char   *path = xasprintf("%s/.ais.fence", nodecfg_confdir(n));
+    struct cons_fence f = fence_get(n);
+    char              text[64];
+    int               len = snprintf(text, sizeof(text), "%u.%llu\n", f.epoch, (unsigned long long)f.term), rc;
+
+    rc = disk_write_file_atomic(path, text, (size_t)len, 0640);
+    if (rc < 0)
+        log_error("the fence cannot be stored", { "file", LZ(path) }, { "error", LZ(err_text(rc)) });
+}
+
+/* Writes what changed; what changes meanwhile is written in the next round, many changes as one. */
+static void
+persist_loop(void *arg)
+{
+    struct node   *n = arg;
+    struct member *m = n->member;
+    int            i, rc;
+
+    for (;;) {
+        unsigned     dirty = m->dirty;
+        struct mset *cur;
+
+        if (dirty == 0 && !m->dirty_fence) {
+            if (member_stopping(n))
+                break;
+            (void)waitq_wait(&m->persist_q, deadline_in(loop_now(), SEC_NS(60)));
+            continue;
+        }
+        m->dirty = 0;
+        if (m->dirty_fence) {
+            m->dirty_fence = false;
+            fence_store(n);
+        }
+        cur = member_cur(n);
+        for (i = 0; i < MI_COUNT; i++) {
+            rc = dirty & 1u << i ? mset_store(cur, (enum mitem)i, nodecfg_confdir(n)) : 0;
+            if (rc < 0)
+                log_error("metadata cannot be stored", { "what", LZ(mitem_name[i]) }, { "error", LZ(err_text(rc)) });
+        }
+        mset_put(cur);
+    }
+    member_fiber_done(n);
+}
+
+/* --- the adopter --- */
+static int
+hook(struct node *n, enum mitem i, struct mset *old, struct mset *nw, struct err *e)
+{
+    const struct meta_hooks *h = &n->member->hooks;
+
+    switch (i) {
+    case MI_CONF:
+        return h->on_conf != NULL ? h->on_conf(n, old == NULL ? NULL : old->conf, nw->conf, e) : 0;
+    case MI_SMAP:
+        return h->on_smap != NULL ? h->on_smap(n, old == NULL ? NULL : old->smap, nw->smap, e) : 0;
+    case MI_BMD:
+        return h->on_bmd != NULL ? h->on_bmd(n, old == NULL ? NULL : old->bmd, nw->bmd, e) : 0;
+    case MI_RMD:
+    case MI_COUNT:
+        return 0;
+    }
+    return 0;
+}
+
+static bool
+item_wanted(const struct mset *cur, const struct mset *offer, enum mitem i, unsigned flags)
+{
+    if (flags & ADOPT_FIRST)
+        return mset_version(offer, i) > 0;
+    if (flags & ADOPT_FORCE)
+        return !mset_same_item(cur, offer, i);
+    return mset_version(offer, i) > mset_version(cur, i);
+}
+
+static void
+set_current(struct node *n, struct mset *m)
+{
+    struct member *mb = n->member;
+    struct mset   *old;
+
+    MUST(pthread_mutex_lock(&mb->mtx));
+    old = mb->cur;
+    mb->cur = m;
+    MUST(pthread_mutex_unlock(&mb->mtx));
+    mset_put(old);
+}
+
+static void
+publish(struct node *n, const struct mset *m)
+{
+    struct cluster_conf *conf = conf_effective(n, m);
+
+    conf_apply_process(conf);
+    views_publish(n, m, conf);
+}
+
+/* Returns the first refusal of a hook; the other items are adopted all the same. */
+static int
+adopt_one(struct node *n, struct mset *offer, unsigned flags, struct err *e)
+{
+    struct member *mb = n->member;
+    struct mset   *cur = mb->cur, *next = mset_copy(cur);
+    unsigned       changed = 0;
+    int            i, one, rc = 0;
+
+    for (i = 0; i < MI_COUNT; i++) {
+        if (!item_wanted(cur, offer, (enum mitem)i, flags))
+            continue;
+        one = hook(n, (enum mitem)i, flags & ADOPT_FIRST ? NULL : cur, offer, rc == 0 ? e : NULL);
+        if (one < 0) {
+            log_error("new metadata is refused", { "what", LZ(mitem_name[i]) },
+                      { "version", LU64(mset_version(offer, (enum mitem)i)) }, { "error", LZ(e != NULL ? e->text : err_text(one)) });
+            rc = rc == 0 ? one : rc;
+            continue;
+        }
+        mset_take_item(next, (enum mitem)i, offer);
+        changed |= 1u << i;
+    }
+    if (changed == 0) {
+        mset_put(next);
+        return rc;
+    }
+    publish(n, next);
+    set_current(n, next);
+    mb->dirty |= changed;
+    mb->dirty_fence = true;
+    waitq_wake_all(&mb->persist_q);
+    if (changed & 1u << MI_SMAP)
+        peers_update(n);
+    peers_kick(n);
+    return rc;
+}
+
+static struct adopt_req *
+adopt_next(struct node *n)
+{
+    struct member    *m = n->member;
+    struct adopt_req *q;
+    struct park       park;
+
+    for (;;) {
+        MUST(pthread_mutex_lock(&m->mtx));
+        q = TAILQ_FIRST(&m->adopts);
+        if (q != NULL)
+            TAILQ_REMOVE(&m->adopts, q, link);
+        if (q != NULL || m->stopping) {
+            MUST(pthread_mutex_unlock(&m->mtx));
+            return q;
+        }
+        park_init(&park);
+        m->adopt_park = &park;
+        MUST(pthread_mutex_unlock(&m->mtx));
+        (void)park_wait(&park, NO_DEADLINE);
+        MUST(pthread_mutex_lock(&m->mtx));
+        m->adopt_park = NULL;
+        MUST(pthread_mutex_unlock(&m->mtx));
+    }
+}
+
+static void
+adopter(void *arg)
+{
+    struct node      *n = arg;
+    struct adopt_req *q;
+
+    fiber_shield();
+    while ((q = adopt_next(n)) != NULL) {
+        int rc = 0;
+
+        if (q->offer != NULL)
+            rc = adopt_one(n, q->offer, q->flags, q->e);
+        else
+            publish(n, n->member->cur);
+        park_wake(&q->park, rc);
+    }
+    fiber_unshield();
+    member_fiber_done(n);
+}
+
+static int
+adopt_submit(struct node *n, struct mset *offer, unsigned flags, struct err *e)
+{
+    struct member   *m = n->member;
+    struct adopt_req q = { .offer = offer, .flags = flags, .e = e };
+    bool             gone;
+    int              rc;
+
+    ASSERT_MAY_PARK();
+    park_init(&q.park);
+    MUST(pthread_mutex_lock(&m->mtx));
+    gone = m->stopping;
+    if (!gone) {
+        TAILQ_INSERT_TAIL(&m->adopts, &q, link);
+        if (m->adopt_park != NULL)
+            park_wake(m->adopt_park, 0);
+    }
+    MUST(pthread_mutex_unlock(&m->mtx));
+    if (gone)
+        return err_set(e, AIS_E_UNAVAIL, "%s is stopping", n->name);
+    fiber_shield(); /* the request lies on this stack until the adopter is done with it */
+    rc = park_wait(&q.park, NO_DEADLINE);
+    fiber_unshield();
+    return rc;
+}
+
+int
+adopt(struct node *n, struct mset *m, unsigned flags, struct err *e)
+{
+    return adopt_submit(n, m, flags, e);
+}
+
+int
+adopt_conf_again(struct node *n)
+{
+    return adopt_submit(n, NULL, 0, NULL);
+}
+
+/* --- messages --- */
+void
+msg_versions_json(struct jw *w, const struct mset *m)
+{
+    int i;
+
+    jw_key(w, "versions");
+    jw_obj(w);
+    for (i = 0; i < MI_COUNT; i++)
+        jw_ku64(w, mitem_name[i], mset_version(m, (enum mitem)i));
+    jw_obj_end(w);
+}
+
+void
+msg_versions_read(const json_t *j, uint64_t vers[MI_COUNT])
+{
+    const json_t *o = json_object_get(j, "versions");
+    int           i;
+
+    for (i = 0; i < MI_COUNT; i++) {
+        vers[i] = 0;
+        (void)json_u64(json_object_get(o, mitem_name[i]), &vers[i]);
+    }
+}
+
+void
+msg_meta_json(struct node *n, struct jw *w, const struct mset *m, unsigned items)
+{
+    struct cons_fence f = fence_get(n);
+    int               i;
+
+    jw_key(w, "fence");
+    jw_obj(w);
+    jw_ku64(w, "epoch", f.epoch);
+    jw_ku64(w, "term", f.term);
+    jw_obj_end(w);
+    jw_kstrz(w, "uuid", m->smap->uuid);
+    jw_ki64(w, "cluster_up", atomic_load(&n->cluster_mono) == 0 ? -1 : clock_mono() - atomic_load(&n->cluster_mono));
+    for (i = 0; i < MI_COUNT; i++) {
+        if (items & 1u << i) {
+            jw_key(w, mitem_name[i]);
+            mset_item_json(m, (enum mitem)i, w);
+        }
+    }
+}
+
+/* A set of another cluster must never mix with ours. */
+static int
+uuid_check(struct node *n, const struct mset *cur, const json_t *j, struct err *e)
+{
+    const char *theirs = json_string_value(json_object_get(j, "uuid"));
+
+    if (cur->smap->uuid[0] == '\0' || theirs == NULL || theirs[0] == '\0' || strcmp(theirs, cur->smap->uuid) == 0)
+        return 0;
+    return err_set(e, AIS_E_CONFLICT, "cluster integrity error: %s belongs to cluster \"%s\", this is \"%s\"", n->name,
+                   cur->smap->uuid, theirs);
+}
+
+static void
+cluster_up_learn(struct node *n, const json_t *j)
+{
+    int64_t up = -1, since;
+
+    if (!json_i64(json_object_get(j, "cluster_up"), &up) || up < 0)
+        return;
+    since = clock_mono() - up;
+    if (atomic_load(&n->cluster_mono) == 0) {
+        atomic_store(&n->cluster_mono, since > 0 ? since : 1);
+        atomic_fetch_or(&n->flags, NODE_CLUSTER_STARTED);
+    }
+}
+
+struct parse_job {
+    struct str   text;
+    struct mset *m;
+    json_t      *j;
+    unsigned     have;
+    struct err  *e;
+    int          rc;
+};
+
+static void
+parse_run(void *arg)
+{
+    struct parse_job *p = arg;
+
+    p->rc = json_read(p->text, &p->j, p->e);
+    if (p->rc == 0)
+        p->rc = mset_from_json(p->m, p->j, &p->have, p->e);
+}
+
+int
+msg_meta_adopt(struct node *n, struct str body, unsigned flags, struct err *e)
+{
+    struct mset      *cur = member_cur(n);
+    struct parse_job  p = { .text = body, .m = mset_copy(cur), .e = e };
+    struct cons_fence f = { 0, 0 };
+    uint64_t          epoch = 0;
+    int               rc;
+
+    if (body.n > 64 * KIB)
+        offload(parse_run, &p);
+    else
+        parse_run(&p);
+    rc = p.rc;
+    if (rc == 0)
+        rc = uuid_check(n, cur, p.j, e);
+    if (rc == 0) {
+        const json_t *fj = json_object_get(p.j, "fence");
+
+        if (json_u64(json_object_get(fj, "epoch"), &epoch) && json_u64(json_object_get(fj, "term"), &f.term)) {
+            f.epoch = (uint32_t)epoch;
+            if (fence_check(n, f))
+                rc = err_set(e, AIS_E_CONFLICT, "metadata from an older term (%u.%llu)", f.epoch, (unsigned long long)f.term);
+        }
+    }
+    if (rc == 0 && p.have != 0)
+        rc = adopt(n, p.m, flags, e);
+    if (rc == 0)
+        cluster_up_learn(n, p.j);
+    json_decref(p.j);
+    mset_put(p.m);
+    mset_put(cur);
+    return rc;
+}
+
+/* --- life --- */
+struct mset *
+member_cur(struct node *n)
+{
+    struct member *m = n->member;
+    struct mset   *s;
+
+    MUST(pthread_mutex_lock(&m->mtx));
+    s = mset_ref(m->cur);
+    MUST(pthread_mutex_unlock(&m->mtx));
+    return s;
+}
+
+bool
+member_stopping(struct node *n)
+{
+    struct member *m = n->member;
+    bool           s;
+
+    MUST(pthread_mutex_lock(&m->mtx));
+    s = m->stopping;
+    MUST(pthread_mutex_unlock(&m->mtx));
+    return s;
+}
+
+void
+member_nap(struct node *n, int64_t ns)
+{
+    int64_t until = deadline_in(clock_mono(), ns);
+
+    while (!member_stopping(n) && !fiber_cancelled() && clock_mono() < until)
+        (void)fiber_sleep(MIN(until - clock_mono(), MSEC_NS(250)));
+}
+
+void
+member_fiber(struct node *n, const char *name, fiber_f *fn)
+{
+    atomic_fetch_add(&n->member->fibers, 1);
+    if (fiber_spawn(n->member->loop, name, fn, n) < 0) {
+        atomic_fetch_sub(&n->member->fibers, 1);
+        log_error("a background fiber cannot be started", { "name", LZ(name) });
+    }
+}
+
+void
+member_fiber_done(struct node *n)
+{
+    atomic_fetch_sub(&n->member->fibers, 1);
+}
+
+int
+member_new(struct node *n, const struct node_opts *o, struct mset *cur, struct cons_fence f)
+{
+    struct member *m = xcalloc(1, sizeof(*m));
+    const char    *ep = getenv("AIS_PRIMARY_EP");
+
+    m->n = n;
+    m->loop = run_loop(n->run, 0);
+    m->cur = cur;
+    m->fence = f;
+    m->hooks = o->impl->hooks;
+    m->ntargets = o->ntargets;
+    m->skip_startup = o->skip_startup;
+    m->standby = o->standby;
+    str_copyz(str_z(ep), m->primary_ep, sizeof(m->primary_ep));
+    MUST(pthread_mutex_init(&m->mtx, NULL));
+    TAILQ_INIT(&m->adopts);
+    TAILQ_INIT(&m->peers);
+    TAILQ_INIT(&m->waits);
+    waitq_init(&m->persist_q);
+    n->member = m;
+    return 0;
+}
+
+void
+member_start(struct node *n)
+{
+    member_fiber(n, "adopter", adopter);
+    member_fiber(n, "persist", persist_loop);
+}
+
+static void
+stop_on_loop(void *arg)
+{
+    struct node   *n = arg;
+    struct member *m = n->member;
+
+    MUST(pthread_mutex_lock(&m->mtx));
+    m->stopping = true;
+    if (m->adopt_park != NULL)
+        park_wake(m->adopt_park, 0);
+    MUST(pthread_mutex_unlock(&m->mtx));
+    waitq_wake_all(&m->persist_q);
+    member_fiber_done(n);
+}
+
+void
+member_stop(struct node *n)
+{
+    int i;
+
+    if (n->member == NULL)
+        return;
+    member_fiber(n, "stop", stop_on_loop);
+    for (i = 0; i < 2000 && atomic_load(&n->member->fibers) > 0; i++)
+        usleep(5000);
+}
+
+void
+member_free(struct node *n)
+{
+    struct member *m = n->member;
+
+    if (m == NULL)
+        return;
+    peers_free(n);
+    mset_put(m->cur);
+    json_decref(m->conf_override);
+    json_decref(m->conf_transient);
+    cstate_free(m->cstate);
+    pthread_mutex_destroy(&m->mtx);
+    free(m);
+    n->member = NULL;
+}
+
+void
+meta_set_hooks(struct node *n, const struct meta_hooks *h)
+{
+    n->member->hooks = *h;
+}

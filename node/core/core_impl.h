@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Private to core: what its files share of a living node. */
+#ifndef CORE_IMPL_H
+#define CORE_IMPL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "run/fiber.h"
+#include "core/auth.h"
+#include "core/cstate.h"
+#include "core/meta.h"
+#include "core/mset.h"
+#include "core/role_types.h"
+
+extern const char NET_PUBLIC[], NET_CONTROL[], NET_DATA[]; /* names of the listeners; compared by address */
+
+/* --- views.c --- */
+int  views_init(struct node *n, const struct mset *m, struct cluster_conf *conf); /* before the loops turn; takes conf */
+void views_fini(struct node *n);                                                   /* after they stopped */
+/* Every loop sees the new set when this returns. conf (taken): as effective on this node. On a fiber; parks. */
+void views_publish(struct node *n, const struct mset *m, struct cluster_conf *conf);
+
+/* --- meta.c, adopt.c, member.c, peers.c --- */
+struct adopt_req;
+struct peer;
+
+struct member {
+    struct node     *n;
+    struct loop     *loop; /* the control loop: adopter, pushers, join, keepalive run here */
+    struct mset     *cur;  /* adopted; exchanged by the adopter only, under mtx */
+    struct meta_hooks hooks;
+
+    pthread_mutex_t   mtx; /* protects what follows, and cur */
+    struct cons_fence fence;                    /* newest seen */
+    TAILQ_HEAD(, adopt_req) adopts;
+    struct park      *adopt_park;               /* the adopter waits */
+    bool              stopping;
+
+    /* primary: who is to be told, and who has been */
+    TAILQ_HEAD(peerq, peer) peers;
+    uint64_t          seq;                      /* of adopted sets */
+    TAILQ_HEAD(, sync_wait) waits;
+    int64_t           last_join;                /* clock_mono of the last autoreg */
+
+    /* configuration of this node alone, on top of the cluster's */
+    struct json_t    *conf_override, *conf_transient;
+
+    _Atomic unsigned  fibers; /* background fibers of this module alive */
+    unsigned          dirty; /* items to be persisted; control loop only */
+    bool              dirty_fence;
+    struct waitq      persist_q;
+
+    struct cstate    *cstate;  /* proxies that are voters */
+    unsigned          ntargets;
+    bool              skip_startup, standby;
+    char              primary_ep[300];          /* env AIS_PRIMARY_EP */
+};
+
+int  member_new(struct node *n, const struct node_opts *o, struct mset *m, struct cons_fence f);
+void member_free(struct node *n);
+/* Adopter and persister. The loops turn. */
+void member_start(struct node *n);
+void member_stop(struct node *n); /* blocks until its fibers ended */
+struct mset *member_cur(struct node *n); /* one reference */
+/* A background fiber of the module on the control loop. */
+void member_fiber(struct node *n, const char *name, fiber_f *fn);
+void member_fiber_done(struct node *n);
+bool member_stopping(struct node *n);
+/* Sleep unless stopping. */
+void member_nap(struct node *n, int64_t ns);
+
+/* Fence: is (f) older than what this node knows? Newer ones are learnt. */
+bool              fence_check(struct node *n, struct cons_fence f);
+struct cons_fence fence_get(struct node *n);
+bool              fence_parse(struct str s, struct cons_fence *out);
+
+/*
+ * Adopt what is newer in m (force: everything, as at a join): hooks, publication, persistence, in one order for the whole node. force
+ * is also how a set is announced at start-up, with first: hooks get old = NULL. May park; not cancellable.
+ */
+#define ADOPT_FORCE 1u
+#define ADOPT_FIRST 2u
+int adopt(struct node *n, struct mset *m, unsigned flags, struct err *e);
+/* The effective configuration changed for this node alone: publish again. May park. */
+int adopt_conf_again(struct node *n);
+struct cluster_conf *conf_effective(struct node *n, const struct mset *m); /* new */
+
+/* Primary: bring every node to what is adopted here; wait for those that can be reached, at most timeout.max_keepalive. */
+void peers_sync(struct node *n, struct err *refused);
+void peers_update(struct node *n); /* the map changed: control loop */
+void peers_kick(struct node *n);   /* something newer: control loop */
+void peers_free(struct node *n);
+void peer_heard(struct node *n, struct str id, const uint64_t vers[MI_COUNT]); /* any thread */
+unsigned peers_missing(struct node *n); /* targets of the map that have not been heard from since start */
+void peers_tick(void *arg);        /* fiber */
+
+/* Join and keepalive of everybody but the primary: a fiber. */
+void join_loop(void *arg);
+/* Primary: watch until the cluster counts as started. */
+void startup_watch(void *arg);
+int  primary_start(struct node *n, struct err *e); /* blocks */
+bool primary_decide(struct node *n, const struct mset *m, bool has_log);
+bool url_is_self(const struct node *n, struct str url);
+
+/* Messages about metadata: metasync, and the answers of join and keepalive. */
+void msg_meta_json(struct node *n, struct jw *w, const struct mset *m, unsigned items);
+int  msg_meta_adopt(struct node *n, struct str body, unsigned flags, struct err *e); /* may park */
+void msg_versions_json(struct jw *w, const struct mset *m);
+void msg_versions_read(const struct json_t *j, uint64_t vers[MI_COUNT]);
+
+/* meta.c */
+int meta_init(struct node *n, const char *uuid, const struct mset *from, unsigned have, struct err *e); /* into the log only */
+int meta_primary(struct node *n, struct str id, struct err *e);
+
+/* conflocal.c: settings of this node alone. node_only: asked for by a client for this node, so cluster-wide sections are refused. */
+int  conf_local_set(struct node *n, const struct json_t *toset, bool transient, bool node_only, struct err *e);
+int  conf_local_reset(struct node *n, struct err *e);
+void conf_local_load(struct node *n); /* blocks */
+
+/* Handlers. */
+handler_f h_node_metasync, h_node_autoreg, h_node_keepalive;
+handler_f h_node_health, h_node_daemon_get, h_node_daemon_put, h_node_daemon_setconf, h_node_metrics, h_node_fibers;
+handler_f h_node_not_found;
+
+/* --- nodecfg.c --- */
+int  nodecfg_id(struct node *n, const struct node_opts *o, struct err *e);       /* blocks */
+int  nodecfg_net(struct node *n, const struct node_opts *o, struct err *e);      /* blocks: fills n->self */
+int  nodecfg_fspaths(struct node *n, struct err *e);                             /* blocks: test_fspaths made and filled in */
+void nodecfg_bind(const struct node *n, char pub[64], char control[64], char data[64]);
+const char *nodecfg_confdir(const struct node *n);
+int  mkdir_all(const char *path);
+
+/* --- sysinfo.c --- */
+void sysinfo_json_members(struct node *n, struct jw *w); /* may block: offload it */
+void node_info_json(struct node *n, struct jw *w);       /* NodeStateInfo */
+unsigned node_state_flags(struct node *n);
+
+#endif

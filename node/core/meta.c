@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Changes of cluster metadata on the primary: one command into the log, the new snapshots adopted here, then everybody else.
+ *
+ * Runs on: fibers of any loop. May park.
+ */
+#include "core/meta.h"
+
+#include <jansson.h>
+#include <stdio.h>
+
+#include "core/core_impl.h"
+
+#include "codec/jw.h"
+#include "base/log.h"
+#include "base/util.h"
+
+#define CMD_MAX (64u << 20)
+
+bool
+node_is_primary(const struct node *n, const struct smap *m)
+{
+    return m->primary != NULL && strcmp(m->primary->id, n->id) == 0;
+}
+
+static void
+cmd_begin(struct sbuf *b, struct jw *w, const char *op)
+{
+    sbuf_init(b, CMD_MAX);
+    jw_init(w, b, 0);
+    jw_obj(w);
+    jw_kstrz(w, "op", op);
+    jw_ki64(w, "now", clock_real());
+}
+
+static void
+jw_kjson(struct jw *w, const char *key, const json_t *j)
+{
+    char *text = json_dumps(j, JSON_COMPACT | JSON_ENCODE_ANY);
+
+    jw_key(w, key);
+    if (text != NULL)
+        jw_raw(w, str_z(text));
+    else
+        jw_null(w);
+    free(text);
+}
+
+/* Into the log and adopted here. Frees the command. */
+static int
+propose(struct node *n, struct sbuf *b, struct jw *w, struct err *e)
+{
+    struct mset *m;
+    int          rc;
+
+    jw_obj_end(w);
+    if (n->cons == NULL || !cons_is_leader(n->cons))
+        rc = err_set(e, AIS_E_NOTPRIMARY, "%s is not primary", n->name);
+    else if (!sbuf_ok(b))
+        rc = err_set(e, AIS_E_TOOBIG, "metadata change too large");
+    else
+        rc = cons_propose(n->cons, sbuf_str(b), deadline_in(clock_mono(), SEC_NS(10)), e);
+    sbuf_fini(b);
+    if (rc < 0)
+        return rc;
+    m = cstate_get(n->member->cstate);
+    rc = adopt(n, m, 0, e);
+    mset_put(m);
+    return rc;
+}
+
+/* As above, and on every node that can be reached. A node that could not take it over is an error. */
+static int
+propose_all(struct node *n, struct sbuf *b, struct jw *w, struct err *e)
+{
+    struct err refused;
+    int        rc = propose(n, b, w, e);
+
+    if (rc < 0)
+        return rc;
+    err_clear(&refused);
+    peers_sync(n, &refused);
+    if (refused.code != 0) {
+        if (e != NULL)
+            *e = refused;
+        return -refused.code;
+    }
+    return 0;
+}
+
+int
+meta_init(struct node *n, const char *uuid, const struct mset *from, unsigned have, struct err *e)
+{
+    struct sbuf b;
+    struct jw   w;
+    int         i;
+
+    cmd_begin(&b, &w, "init");
+    jw_kstrz(&w, "uuid", uuid);
+    for (i = 0; i < MI_COUNT; i++) {
+        if (have & 1u << i) {
+            jw_key(&w, mitem_name[i]);
+            mset_item_json(from, (enum mitem)i, &w);
+        }
+    }
+    jw_obj_end(&w);
+    if (!sbuf_ok(&b)) {
+        sbuf_fini(&b);
+        return err_set(e, AIS_E_TOOBIG, "metadata too large");
+    }
+    i = cons_propose(n->cons, sbuf_str(&b), NO_DEADLINE, e);
+    sbuf_fini(&b);
+    return i;
+}
+
+/* --- membership --- */
+int
+meta_node_add(struct node *n, const struct snode *sn, struct err *e)
+{
+    struct sbuf b;
+    struct jw   w;
+
+    cmd_begin(&b, &w, "node-add");
+    jw_key(&w, "node");
+    snode_json(sn, &w);
+    return propose(n, &b, &w, e);
+}
+
+int
+meta_primary(struct node *n, struct str id, struct err *e)
+{
+    struct sbuf b;
+    struct jw   w;
+
+    cmd_begin(&b, &w, "primary");
+    jw_kstr(&w, "id", id);
+    return propose(n, &b, &w, e);
+}
+
+int
+meta_node_remove(struct node *n, struct str id, struct err *e)
+{
+    struct sbuf b;
+    struct jw   w;
+
+    cmd_begin(&b, &w, "node-remove");
+    jw_kstr(&w, "id", id);
+    return propose_all(n, &b, &w, e);
+}
+
+/* --- buckets --- */
+static int
+bck_command(struct node *n, const char *op, const struct bck *b, const json_t *props, struct err *e)
+{
+    struct sbuf buf;
+    struct jw   w;
+
+    cmd_begin(&buf, &w, op);
+    cmd_bck(&w, b);
+    if (props != NULL)
+        jw_kjson(&w, "props", props);
+    return propose_all(n, &buf, &w, e);
+}
+
+static bool
+bck_known(struct node *n, const struct bck *b)
+{
+    struct views v;
+    bool         known;
+
+    views_get(n, &v);
+    known = bmd_find(v.bmd, b) != NULL;
+    views_put(&v);
+    return known;
+}
+
+int
+meta_bck_create(struct node *n, const struct bck *b, const json_t *toset, struct err *e)
+{
+    char name[BCK_DISPLAY_MAX];
+    bool was;
+    int  rc;
+
+    was = bck_known(n, b);
+    if (was) /* the state machine would say the same, for the price of a flush */
+        return err_set(e, AIS_E_BCKEXISTS, "bucket \"%s\" already exists", bck_display(b, name));
+    rc = bck_command(n, "bck-create", b, toset, e);
+    if (rc < 0 && rc != -AIS_E_BCKEXISTS && bck_known(n, b)) {
+        struct err ignored;
+
+        /* A target could not make it: what the client was refused must not stay behind. */
+        log_warn("bucket creation undone", { "bucket", LZ(bck_display(b, name)) }, { "error", LZ(e != NULL ? e->text : "") });
+        (void)bck_command(n, "bck-destroy", b, NULL, &ignored);
+    }
+    return rc;
+}
+
+int
+meta_bck_destroy(struct node *n, const struct bck *b, struct err *e)
+{
+    return bck_command(n, "bck-destroy", b, NULL, e);
+}
+
+int
+meta_bck_set_props(struct node *n, const struct bck *b, const json_t *toset, struct err *e)
+{
+    return bck_command(n, toset != NULL ? "bck-set-props" : "bck-reset-props", b, toset, e);
+}
+
+/* --- configuration --- */
+/* The same request to every other node of the map and to this one; the first failure counts. */
+static int
+conf_everywhere(struct node *n, const char *action, const json_t *value, struct str target, struct err *e)
+{
+    struct arena *mem = arena_new(16 * KIB, 8 * MIB);
+    struct views  v;
+    struct bcast *b;
+    struct sbuf   body;
+    struct jw     w;
+    unsigned      i, nb = 0;
+    int           rc = 0;
+
+    views_get(n, &v);
+    sbuf_init(&body, 1 * MIB);
+    jw_init(&w, &body, 0);
+    jw_obj(&w);
+    jw_kstrz(&w, "action", action);
+    if (value != NULL)
+        jw_kjson(&w, "value", value);
+    jw_obj_end(&w);
+    b = xcalloc(v.smap->nnodes + 1, sizeof(*b));
+    for (i = 0; i < v.smap->nnodes; i++) {
+        if (strcmp(v.smap->nodes[i].id, n->id) != 0)
+            b[nb++].to = &v.smap->nodes[i];
+    }
+    (void)node_bcast(n, b, nb, M_PUT, target, sbuf_str(&body), mem, 64 * KIB, v.conf->timeout.max_keepalive);
+    for (i = 0; i < nb; i++) {
+        if (b[i].rc < 0 && rc == 0) {
+            rc = b[i].rc;
+            if (e != NULL)
+                *e = b[i].err;
+        }
+    }
+    free(b);
+    sbuf_fini(&body);
+    views_put(&v);
+    arena_free(mem);
+    return rc;
+}
+
+int
+meta_conf_set(struct node *n, const json_t *toset, bool transient, struct err *e)
+{
+    struct sbuf b;
+    struct jw   w;
+    int         rc;
+
+    if (transient) {
+        rc = conf_local_set(n, toset, true, false, e);
+        return rc < 0 ? rc : conf_everywhere(n, "set-config", toset, STR_LIT("/v1/daemon?transient=true&cluster=true"), e);
+    }
+    cmd_begin(&b, &w, "conf-set");
+    jw_kjson(&w, "toset", toset);
+    return propose_all(n, &b, &w, e);
+}
+
+int
+meta_conf_reset(struct node *n, struct err *e)
+{
+    int rc = conf_local_reset(n, e);
+
+    return rc < 0 ? rc : conf_everywhere(n, "reset-config", NULL, STR_LIT("/v1/daemon"), e);
+}

@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The primary's view of the other nodes: what each has adopted, who answers, and the pushing of new metadata.
+ *
+ * Every peer has at most one push under way; when it ends and something newer exists by then, the next one carries that: many changes
+ * travel as one. Whoever made a change waits for the peers that are up; one that is not catches up by its next keepalive.
+ *
+ * Runs on: pushes and the tick on the control loop; peer_heard and peers_sync on any fiber. Locks: member.mtx.
+ */
+#include <jansson.h>
+#include <stdlib.h>
+
+#include "core/core_impl.h"
+
+#include "codec/jw.h"
+#include "base/assert.h"
+#include "base/log.h"
+#include "base/util.h"
+
+#define TICK        SEC_NS(1)
+#define PROBE_AFTER SEC_NS(2) /* silence after which the primary asks */
+#define DOWN_AFTER  SEC_NS(5) /* silence after which a node counts as down */
+#define BODY_MAX    (128u << 20)
+
+struct peer {
+    TAILQ_ENTRY(peer) link;
+    struct snode sn;
+    uint64_t     acked[MI_COUNT];
+    uint64_t     acked_seq;  /* everything up to this set was adopted there */
+    uint64_t     failed_seq; /* a push of this set failed or was refused */
+    int64_t      heard;      /* clock_mono of its last sign of life; 0 = none since this node started */
+    bool         up, inflight, gone;
+    struct err   refusal;    /* of failed_seq; code 0 = it did not answer */
+};
+
+struct sync_wait {
+    TAILQ_ENTRY(sync_wait) link;
+    struct park park;
+    uint64_t    seq;
+};
+
+struct push {
+    struct node *n;
+    struct peer *p;     /* marked inflight: it stays until the push lets go */
+    bool         probe; /* also when there is nothing to tell */
+};
+
+/* --- table --- */
+static struct peer *
+peer_find_locked(struct member *m, struct str id)
+{
+    struct peer *p;
+
+    TAILQ_FOREACH(p, &m->peers, link)
+    {
+        if (!p->gone && str_eqz(id, p->sn.id))
+            return p;
+    }
+    return NULL;
+}
+
+static bool
+sync_done_locked(struct member *m, uint64_t seq)
+{
+    struct peer *p;
+
+    TAILQ_FOREACH(p, &m->peers, link)
+    {
+        if (!p->gone && p->up && p->acked_seq < seq && p->failed_seq < seq)
+            return false;
+    }
+    return true;
+}
+
+static void
+sync_wake_locked(struct member *m)
+{
+    struct sync_wait *w, *next;
+
+    for (w = TAILQ_FIRST(&m->waits); w != NULL; w = next) {
+        next = TAILQ_NEXT(w, link);
+        if (sync_done_locked(m, w->seq)) {
+            TAILQ_REMOVE(&m->waits, w, link);
+            w->seq = 0;
+            park_wake(&w->park, 0);
+        }
+    }
+}
+
+static void
+peer_up_locked(struct peer *p, bool up)
+{
+    if (p->up == up)
+        return;
+    p->up = up;
+    if (up)
+        log_info("node answers", { "node", LZ(p->sn.name) });
+    else
+        log_warn("node does not answer", { "node", LZ(p->sn.name) });
+}
+
+static void
+peer_drop_locked(struct member *m, struct peer *p)
+{
+    if (p->inflight) {
+        p->gone = true; /* its push frees it */
+        return;
+    }
+    TAILQ_REMOVE(&m->peers, p, link);
+    free(p);
+}
+
+void
+peers_update(struct node *n)
+{
+    struct member     *m = n->member;
+    const struct smap *s = m->cur->smap;
+    struct peer       *p, *next;
+    unsigned           i;
+
+    if (n->cons == NULL)
+        return;
+    MUST(pthread_mutex_lock(&m->mtx));
+    for (p = TAILQ_FIRST(&m->peers); p != NULL; p = next) {
+        next = TAILQ_NEXT(p, link);
+        if (!p->gone && smap_find(s, str_z(p->sn.id)) == NULL)
+            peer_drop_locked(m, p);
+    }
+    for (i = 0; i < s->nnodes; i++) {
+        if (strcmp(s->nodes[i].id, n->id) == 0)
+            continue;
+        p = peer_find_locked(m, str_z(s->nodes[i].id));
+        if (p == NULL) {
+            p = xcalloc(1, sizeof(*p));
+            TAILQ_INSERT_TAIL(&m->peers, p, link);
+        }
+        p->sn = s->nodes[i];
+    }
+    sync_wake_locked(m);
+    MUST(pthread_mutex_unlock(&m->mtx));
+}
+
+void
+peers_free(struct node *n)
+{
+    struct peer *p;
+
+    while ((p = TAILQ_FIRST(&n->member->peers)) != NULL) {
+        TAILQ_REMOVE(&n->member->peers, p, link);
+        free(p);
+    }
+}
+
+void
+peer_heard(struct node *n, struct str id, const uint64_t vers[MI_COUNT])
+{
+    struct member *m = n->member;
+    struct peer   *p;
+
+    MUST(pthread_mutex_lock(&m->mtx));
+    p = peer_find_locked(m, id);
+    if (p != NULL) {
+        p->heard = clock_mono();
+        if (vers != NULL)
+            memcpy(p->acked, vers, sizeof(p->acked));
+        peer_up_locked(p, true);
+    }
+    MUST(pthread_mutex_unlock(&m->mtx));
+}
+
+unsigned
+peers_missing(struct node *n)
+{
+    struct member *m = n->member;
+    struct peer   *p;
+    unsigned       missing = 0;
+
+    MUST(pthread_mutex_lock(&m->mtx));
+    TAILQ_FOREACH(p, &m->peers, link)
+    {
+        if (!p->gone && p->sn.role == ROLE_TARGET && p->heard == 0 && !(p->sn.flags & (SNODE_MAINT | SNODE_DECOMM)))
+            missing++;
+    }
+    MUST(pthread_mutex_unlock(&m->mtx));
+    return missing;
+}
+
+/* --- pushing --- */
+static unsigned
+items_newer(const struct mset *m, const uint64_t acked[MI_COUNT])
+{
+    unsigned items = 0;
+    int      i;
+
+    for (i = 0; i < MI_COUNT; i++) {
+        if (mset_version(m, (enum mitem)i) > acked[i])
+            items |= 1u << i;
+    }
+    return items;
+}
+
+static int
+push_send(struct node *n, const struct snode *to, const struct mset *cur, unsigned items, uint64_t vers[MI_COUNT], struct err *e)
+{
+    struct arena  *mem = arena_new(4 * KIB, 1 * MIB);
+    struct hc_resp resp;
+    struct sbuf    b;
+    struct jw      w;
+    json_t        *j = NULL;
+    int            rc;
+
+    sbuf_init(&b, BODY_MAX);
+    jw_init(&w, &b, 0);
+    jw_obj(&w);
+    msg_meta_json(n, &w, cur, items);
+    jw_obj_end(&w);
+    rc = !sbuf_ok(&b) ? -AIS_E_TOOBIG
+                      : node_call(n, to, M_PUT, STR_LIT("/v1/metasync"), sbuf_str(&b), mem, 64 * KIB,
+                                  cur->conf->timeout.max_keepalive, &resp, e);
+    if (rc == 0)
+        rc = json_read(resp.body, &j, e);
+    if (rc == 0)
+        msg_versions_read(j, vers);
+    json_decref(j);
+    sbuf_fini(&b);
+    arena_free(mem);
+    return rc;
+}
+
+/* The outcome of one push into the table. True: something newer is there by now, go on. */
+static bool
+push_result(struct member *m, struct peer *p, uint64_t seq, const uint64_t vers[MI_COUNT], int rc, const struct err *e)
+{
+    bool more = false;
+
+    MUST(pthread_mutex_lock(&m->mtx));
+    if (rc == 0) {
+        p->heard = clock_mono();
+        memcpy(p->acked, vers, sizeof(p->acked));
+        p->acked_seq = seq;
+        peer_up_locked(p, true);
+        more = m->seq > seq && !m->stopping;
+    } else {
+        p->failed_seq = seq;
+        p->refusal = *e;
+        if (rc == -AIS_E_PEER || rc == -AIS_E_CLOSED || rc == -AIS_E_TIMEOUT || rc == -AIS_E_CANCELED)
+            p->refusal.code = 0;
+        if (rc == -AIS_E_PEER || rc == -AIS_E_CLOSED)
+            peer_up_locked(p, false); /* nobody listens there */
+    }
+    sync_wake_locked(m);
+    MUST(pthread_mutex_unlock(&m->mtx));
+    return more;
+}
+
+static bool
+push_round(struct push *a)
+{
+    struct member *m = a->n->member;
+    struct peer   *p = a->p;
+    uint64_t       vers[MI_COUNT], seq;
+    struct snode  *to = xcalloc(1, sizeof(*to));
+    struct mset   *cur;
+    unsigned       items;
+    struct err     e;
+    int            rc = 0;
+    bool           more;
+
+    MUST(pthread_mutex_lock(&m->mtx));
+    cur = mset_ref(m->cur);
+    seq = m->seq;
+    *to = p->sn;
+    items = items_newer(cur, p->acked);
+    memcpy(vers, p->acked, sizeof(vers));
+    MUST(pthread_mutex_unlock(&m->mtx));
+    err_clear(&e);
+    if (items != 0 || a->probe)
+        rc = push_send(a->n, to, cur, items, vers, &e);
+    a->probe = false;
+    more = push_result(m, p, seq, vers, rc, &e);
+    mset_put(cur);
+    free(to);
+    return more;
+}
+
+static void
+push_fiber(void *arg)
+{
+    struct push   *a = arg;
+    struct member *m = a->n->member;
+
+    while (push_round(a))
+        ;
+    MUST(pthread_mutex_lock(&m->mtx));
+    a->p->inflight = false;
+    if (a->p->gone)
+        peer_drop_locked(m, a->p);
+    MUST(pthread_mutex_unlock(&m->mtx));
+    member_fiber_done(a->n);
+    free(a);
+}
+
+static void
+push_start_locked(struct node *n, struct peer *p, bool probe)
+{
+    struct push *a;
+
+    if (p->inflight || p->gone)
+        return;
+    a = xcalloc(1, sizeof(*a));
+    a->n = n;
+    a->p = p;
+    a->probe = probe;
+    p->inflight = true;
+    atomic_fetch_add(&n->member->fibers, 1);
+    if (fiber_spawn(n->member->loop, "push", push_fiber, a) < 0) {
+        atomic_fetch_sub(&n->member->fibers, 1);
+        p->inflight = false;
+        free(a);
+    }
+}
+
+void
+peers_kick(struct node *n)
+{
+    struct member *m = n->member;
+    struct peer   *p;
+
+    if (n->cons == NULL)
+        return;
+    MUST(pthread_mutex_lock(&m->mtx));
+    m->seq++;
+    TAILQ_FOREACH(p, &m->peers, link)
+        push_start_locked(n, p, false);
+    MUST(pthread_mutex_unlock(&m->mtx));
+}
+
+void
+peers_tick(void *arg)
+{
+    struct node   *n = arg;
+    struct member *m = n->member;
+
+    while (!member_stopping(n)) {
+        struct peer *p;
+        int64_t      now = clock_mono();
+
+        MUST(pthread_mutex_lock(&m->mtx));
+        TAILQ_FOREACH(p, &m->peers, link)
+        {
+            if (p->up && now - p->heard > DOWN_AFTER)
+                peer_up_locked(p, false);
+            if (now - p->heard > PROBE_AFTER)
+                push_start_locked(n, p, true);
+        }
+        sync_wake_locked(m);
+        MUST(pthread_mutex_unlock(&m->mtx));
+        member_nap(n, TICK);
+    }
+    member_fiber_done(n);
+}
+
+/* --- waiting --- */
+static void
+refusal_locked(struct member *m, uint64_t seq, struct err *out)
+{
+    struct peer *p;
+
+    TAILQ_FOREACH(p, &m->peers, link)
+    {
+        if (!p->gone && p->failed_seq >= seq && p->refusal.code != 0) {
+            *out = p->refusal;
+            return;
+        }
+    }
+}
+
+void
+peers_sync(struct node *n, struct err *refused)
+{
+    struct member   *m = n->member;
+    struct sync_wait w;
+    uint64_t         seq;
+    int64_t          deadline;
+
+    ASSERT_MAY_PARK();
+    park_init(&w.park);
+    MUST(pthread_mutex_lock(&m->mtx));
+    seq = w.seq = m->seq;
+    deadline = deadline_in(clock_mono(), m->cur->conf->timeout.max_keepalive);
+    if (!sync_done_locked(m, seq)) {
+        TAILQ_INSERT_TAIL(&m->waits, &w, link);
+        MUST(pthread_mutex_unlock(&m->mtx));
+        (void)park_wait(&w.park, deadline);
+        MUST(pthread_mutex_lock(&m->mtx));
+        if (w.seq != 0)
+            TAILQ_REMOVE(&m->waits, &w, link);
+    }
+    if (refused != NULL)
+        refusal_locked(m, seq, refused);
+    MUST(pthread_mutex_unlock(&m->mtx));
+}
