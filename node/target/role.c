@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The target's role: its routes, its store's life, and what it does when cluster metadata changes.
+ *
+ * Wire: native-api.md 1.3.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/util.h"
+#include "core/conf.h"
+#include "run/disk.h"
+#include "target/target_impl.h"
+
+#define ANY_NET (R_PUB | R_CONTROL | R_DATA)
+#define INTRA   (R_CONTROL | R_DATA | R_INTRA)
+
+/* clang-format off */
+static const struct route routes[] = {
+    { M_GET,    "/v1/objects/:bck/*obj",       h_target_obj_get,       ANY_NET },
+    { M_HEAD,   "/v1/objects/:bck/*obj",       h_target_obj_head,      ANY_NET },
+    { M_PUT,    "/v1/objects/:bck/*obj",       h_target_obj_put,       ANY_NET | R_STREAM },
+    { M_DELETE, "/v1/objects/:bck/*obj",       h_target_obj_delete,    ANY_NET },
+    { M_POST,   "/v1/objects/:bck/*obj",       h_target_obj_post,      ANY_NET },
+    { M_PATCH,  "/v1/objects/:bck/*obj",       h_target_obj_patch,     ANY_NET },
+    { M_POST,   "/v1/objects/:bck",            h_target_objs_post,     ANY_NET },
+    { M_POST,   "/v1/buckets/:bck/_list",      h_target_bck_list,      INTRA },
+    { M_POST,   "/v1/buckets/:bck/_summary",   h_target_bck_summary,   INTRA },
+    { M_POST,   "/v1/txn/:bck/promote",        h_target_promote,       INTRA },
+    { M_HEAD,   "/v1/buckets/:bck",            h_target_bck_head,      ANY_NET | R_INTRA },
+    { M_GET,    "/v1/buckets",                 h_target_bck_get,       ANY_NET | R_INTRA },
+    { M_GET,    "/v1/buckets/:bck",            h_target_bck_get,       ANY_NET | R_INTRA },
+    { M_POST,   "/v1/buckets/:bck",            h_target_bck_refuse,    R_PUB },
+    { M_DELETE, "/v1/buckets/:bck",            h_target_bck_refuse,    R_PUB },
+    { M_GET,    "/v1/daemon",                  h_target_daemon_get,    R_PUB | R_CONTROL | R_INTRA },
+    { M_PUT,    "/v1/daemon/mountpaths",       h_target_mountpaths,    R_PUB | R_CONTROL | R_INTRA },
+    { M_POST,   "/v1/daemon/mountpaths",       h_target_mountpaths,    R_PUB | R_CONTROL | R_INTRA },
+    { M_DELETE, "/v1/daemon/mountpaths",       h_target_mountpaths,    R_PUB | R_CONTROL | R_INTRA },
+    { M_GET,    "/v1/xactions",                h_target_xactions_get,  R_CONTROL | R_INTRA },
+    { M_PUT,    "/v1/xactions",                h_target_xactions_put,  R_CONTROL | R_INTRA },
+};
+/* clang-format on */
+
+/* Jobs have an issue of their own; until then there are none. */
+void
+h_target_xactions_get(struct req *r)
+{
+    ais_send_text(r, STR_LIT("[]"));
+}
+
+void
+h_target_xactions_put(struct req *r)
+{
+    h_not_implemented(r, "jobs (xactions)");
+}
+
+/* --- start and stop --- */
+
+/* Mountpaths of a development cluster: <root>/mp<i>/<instance>, made here. */
+static int
+test_paths(const struct local_conf *lc, char paths[MAX_MPATHS][256], struct err *e)
+{
+    auto_free char *inside = NULL;
+    int64_t         i;
+    int             rc;
+
+    if (lc->test_fspaths.count > MAX_MPATHS)
+        return err_set(e, AIS_E_INVAL, "test_fspaths.count: at most %d mountpaths", MAX_MPATHS);
+    for (i = 0; i < lc->test_fspaths.count; i++) {
+        snprintf(paths[i], 256, "%s/mp%lld/%lld", lc->test_fspaths.root, (long long)i + 1,
+                 (long long)lc->test_fspaths.instance);
+        free(inside);
+        inside = xasprintf("%s/.", paths[i]);
+        rc = disk_mkdir_parents(inside, 0755);
+        if (rc < 0 && rc != -AIS_E_EXISTS)
+            return err_set(e, -rc, "failed to create mountpath %s: %s", paths[i], err_text(rc));
+    }
+    return 0;
+}
+
+static int
+store_conf_fill(struct node *n, struct store_conf *c, char paths[MAX_MPATHS][256], struct err *e)
+{
+    const struct local_conf *lc = &n->local;
+    unsigned                 i;
+    int                      rc;
+
+    *c = (struct store_conf){ .run = n->run,
+                              .node_id = n->id,
+                              .start_with_lost_mpath = n->start_with_lost_mpath,
+                              .npaths = lc->nfspaths };
+    for (i = 0; i < lc->nfspaths; i++) {
+        c->paths[i].path = lc->fspaths[i].path;
+        c->paths[i].label = lc->fspaths[i].label;
+        c->allow_shared_fs |= lc->fspaths[i].label[0] != '\0';
+    }
+    if (lc->test_fspaths.count <= 0)
+        return 0;
+    rc = test_paths(lc, paths, e);
+    if (rc < 0)
+        return rc;
+    c->allow_shared_fs = true;
+    c->npaths = (unsigned)lc->test_fspaths.count;
+    for (i = 0; i < c->npaths; i++) {
+        c->paths[i].path = paths[i];
+        c->paths[i].label = "";
+    }
+    return 0;
+}
+
+static void
+watermarks(struct store *s, const struct cluster_conf *c)
+{
+    store_set_watermarks(s, (unsigned)c->space.cleanupwm, (unsigned)c->space.lowwm, (unsigned)c->space.highwm,
+                         (unsigned)c->space.out_of_space);
+}
+
+static int
+adopt_all(struct node *n, const struct bmd *m, struct err *e)
+{
+    unsigned i;
+    int      rc;
+
+    for (i = 0; i < m->n; i++) {
+        rc = store_bck_adopt(n->store, &m->sorted[i]->bck, e);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+static int
+start_store(struct node *n, struct err *e)
+{
+    char(*paths)[256] = xcalloc(MAX_MPATHS, sizeof(*paths));
+    struct store_conf *c = xcalloc(1, sizeof(*c));
+    struct views       v;
+    int                rc;
+
+    rc = store_conf_fill(n, c, paths, e);
+    if (rc == 0)
+        rc = store_open(c, &n->store, e);
+    free(c);
+    free(paths);
+    if (rc < 0)
+        return rc;
+    views_get(n, &v);
+    if (v.conf != NULL)
+        watermarks(n->store, v.conf);
+    if (v.smap != NULL)
+        store_set_fence(n->store, 0, 0, v.smap->version);
+    if (v.bmd != NULL)
+        rc = adopt_all(n, v.bmd, e);
+    views_put(&v);
+    return rc;
+}
+
+static void
+target_stop(struct node *n)
+{
+    struct target *t = n->priv;
+    unsigned       i;
+
+    if (t == NULL)
+        return;
+    if (n->store != NULL)
+        store_close(n->store);
+    n->store = NULL;
+    for (i = 0; i < ARRAY_SIZE(t->old); i++)
+        free(t->old[i]);
+    free(t->places);
+    free(t->disks);
+    pthread_mutex_destroy(&t->mtx);
+    free(t);
+    n->priv = NULL;
+}
+
+static int
+target_start(struct node *n, struct err *e)
+{
+    struct target *t = xcalloc(1, sizeof(*t));
+    int            rc;
+
+    t->n = n;
+    MUST(pthread_mutex_init(&t->mtx, NULL));
+    n->priv = t;
+    rc = start_store(n, e);
+    if (rc == 0)
+        rc = places_refresh(t);
+    if (rc < 0)
+        target_stop(n);
+    return rc;
+}
+
+/* --- cluster metadata changes --- */
+
+/* In the other map, and the same bucket: one that was destroyed and made again has another id. */
+static bool
+bmd_has(const struct bmd *m, const struct bck *b)
+{
+    const struct bucket *k = m != NULL ? bmd_find(m, b) : NULL;
+
+    return k != NULL && k->bck.bid == b->bid;
+}
+
+static int
+target_on_bmd(struct node *n, struct bmd *old, struct bmd *nw, struct err *e)
+{
+    unsigned i;
+    int      rc;
+
+    if (n->store == NULL) /* not started yet: start adopts what is current then */
+        return 0;
+    if (old == NULL)
+        return adopt_all(n, nw, e);
+    for (i = 0; i < old->n; i++)
+        if (!bmd_has(nw, &old->sorted[i]->bck)) {
+            rc = store_bck_destroy(n->store, &old->sorted[i]->bck, e);
+            if (rc < 0)
+                log_error("bucket not destroyed", { "bucket", LSTR(old->sorted[i]->bck.name) }, { "error", LZ(err_text(rc)) });
+        }
+    for (i = 0; i < nw->n; i++)
+        if (!bmd_has(old, &nw->sorted[i]->bck)) {
+            rc = store_bck_create(n->store, &nw->sorted[i]->bck, e);
+            if (rc < 0)
+                return rc;
+        }
+    return 0;
+}
+
+static int
+target_on_smap(struct node *n, struct smap *old, struct smap *nw, struct err *e)
+{
+    (void)old;
+    (void)e;
+    if (n->store != NULL)
+        store_set_fence(n->store, 0, 0, nw->version);
+    return 0;
+}
+
+static int
+target_on_conf(struct node *n, struct cluster_conf *old, struct cluster_conf *nw, struct err *e)
+{
+    (void)old;
+    (void)e;
+    if (n->store != NULL)
+        watermarks(n->store, nw);
+    return 0;
+}
+
+const struct node_role target_role = {
+    .role = ROLE_TARGET,
+    .routes = routes,
+    .nroutes = ARRAY_SIZE(routes),
+    .hooks = { .on_bmd = target_on_bmd, .on_smap = target_on_smap, .on_conf = target_on_conf },
+    .start = target_start,
+    .stop = target_stop,
+    .capacity_json = mpath_capacity_json,
+    .sysinfo_json = mpath_sysinfo_json,
+    .state_flags = mpath_state_flags,
+};
