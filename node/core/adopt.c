@@ -507,6 +507,44 @@ member_fiber_done(struct node *n)
     atomic_fetch_sub(&n->member->fibers, 1);
 }
 
+struct fiber_call {
+    struct node *n;
+    void (*fn)(struct node *n, void *arg);
+    void           *arg;
+    pthread_mutex_t mtx;
+    pthread_cond_t  cond;
+    bool            done;
+};
+
+static void
+fiber_call_run(void *arg)
+{
+    struct fiber_call *c = arg;
+
+    c->fn(c->n, c->arg);
+    MUST(pthread_mutex_lock(&c->mtx));
+    c->done = true;
+    MUST(pthread_cond_signal(&c->cond));
+    MUST(pthread_mutex_unlock(&c->mtx));
+}
+
+void
+fiber_call(struct node *n, const char *name, void (*fn)(struct node *n, void *arg), void *arg)
+{
+    struct fiber_call c = { .n = n, .fn = fn, .arg = arg };
+
+    ASSERT_MAY_BLOCK();
+    MUST(pthread_mutex_init(&c.mtx, NULL));
+    MUST(pthread_cond_init(&c.cond, NULL));
+    MUST(fiber_spawn(n->member->loop, name, fiber_call_run, &c));
+    MUST(pthread_mutex_lock(&c.mtx));
+    while (!c.done)
+        MUST(pthread_cond_wait(&c.cond, &c.mtx));
+    MUST(pthread_mutex_unlock(&c.mtx));
+    pthread_cond_destroy(&c.cond);
+    pthread_mutex_destroy(&c.mtx);
+}
+
 int
 member_new(struct node *n, const struct node_opts *o, struct mset *cur, struct cons_fence f)
 {

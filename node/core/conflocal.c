@@ -283,3 +283,34 @@ req_conf_toset(struct req *r, json_t **toset, bool *transient, struct err *e)
     *toset = out;
     return 0;
 }
+
+int
+conf_local_custom(struct node *n, const struct cluster_conf *base, const char *pairs, bool transient, struct err *e)
+{
+    struct cluster_conf *c = conf_copy(base);
+    json_t              *layer = layer_copy(n, transient);
+    struct str           rest = str_z(pairs), pair;
+    int                  rc = 0;
+
+    while (rc == 0 && rest.n > 0 && str_split(&rest, ',', &pair)) {
+        ptrdiff_t eq = str_chr(pair, '=');
+
+        if (pair.n == 0)
+            continue;
+        if (eq <= 0)
+            rc = err_set(e, AIS_E_INVAL, "-config_custom: \"%.*s\" is not key=value", STR_FMT(pair));
+        else
+            rc = toset_pair(c, str_from(pair.p, (size_t)eq), str_from_off(pair, (size_t)eq + 1), layer, e);
+    }
+    if (rc == 0)
+        rc = conf_validate(c, e);
+    if (rc == 0 && !transient)
+        rc = override_store(n, layer);
+    conf_put(c);
+    if (rc < 0) {
+        json_decref(layer);
+        return err_fill(e, rc);
+    }
+    layer_set(n, transient, layer);
+    return 0;
+}

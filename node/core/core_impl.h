@@ -66,6 +66,8 @@ struct mset *member_cur(struct node *n); /* one reference */
 /* A background fiber of the module on the control loop. */
 void member_fiber(struct node *n, const char *name, fiber_f *fn);
 void member_fiber_done(struct node *n);
+/* Run fn on a fiber of the control loop and wait for it. From a thread that may block. */
+void fiber_call(struct node *n, const char *name, void (*fn)(struct node *n, void *arg), void *arg);
 bool member_stopping(struct node *n);
 /* Sleep unless stopping. */
 void member_nap(struct node *n, int64_t ns);
@@ -90,6 +92,7 @@ struct cluster_conf *conf_effective(struct node *n, const struct mset *m); /* ne
 void peers_sync(struct node *n, struct err *refused);
 void peers_update(struct node *n); /* the map changed: control loop */
 void peers_kick(struct node *n);   /* something newer: control loop */
+void peers_announce(struct node *n); /* the cluster's state changed, its metadata did not: tell everybody. Control loop */
 void peers_free(struct node *n);
 void peer_heard(struct node *n, struct str id, const uint64_t vers[MI_COUNT]); /* any thread */
 unsigned peers_missing(struct node *n); /* targets of the map that have not been heard from since start */
@@ -99,8 +102,9 @@ void peers_tick(void *arg);        /* fiber */
 void join_loop(void *arg);
 /* Primary: watch until the cluster counts as started. */
 void startup_watch(void *arg);
-int  primary_start(struct node *n, struct err *e); /* blocks */
-bool primary_decide(struct node *n, const struct mset *m, bool has_log);
+/* Open the log and lead. stored, have: what lies in the configuration directory, for a log that is new. Blocks. */
+int  primary_start(struct node *n, struct mset *stored, unsigned have, struct err *e);
+bool primary_decide(struct node *n, const struct mset *m, bool has_log); /* internals.md 3.5; blocks */
 bool url_is_self(const struct node *n, struct str url);
 
 /* Messages about metadata: metasync, and the answers of join and keepalive. */
@@ -117,16 +121,20 @@ int meta_primary(struct node *n, struct str id, struct err *e);
 int  conf_local_set(struct node *n, const struct json_t *toset, bool transient, bool node_only, struct err *e);
 int  conf_local_reset(struct node *n, struct err *e);
 void conf_local_load(struct node *n); /* blocks */
+/* -config_custom: "k=v,k=v". Blocks. */
+int  conf_local_custom(struct node *n, const struct cluster_conf *base, const char *pairs, bool transient, struct err *e);
 
 /* Handlers. */
 handler_f h_node_metasync, h_node_autoreg, h_node_keepalive;
-handler_f h_node_health, h_node_daemon_get, h_node_daemon_put, h_node_daemon_setconf, h_node_metrics, h_node_fibers;
+handler_f h_node_daemon_setconf, h_node_metrics, h_node_fibers;
+void      h_node_log(struct req *r); /* what=log */
 handler_f h_node_not_found;
 
 /* --- nodecfg.c --- */
 int  nodecfg_id(struct node *n, const struct node_opts *o, struct err *e);       /* blocks */
 int  nodecfg_net(struct node *n, const struct node_opts *o, struct err *e);      /* blocks: fills n->self */
 int  nodecfg_fspaths(struct node *n, struct err *e);                             /* blocks: test_fspaths made and filled in */
+bool nodecfg_is_self(const struct node *n, struct str host, uint16_t port);
 void nodecfg_bind(const struct node *n, char pub[64], char control[64], char data[64]);
 const char *nodecfg_confdir(const struct node *n);
 int  mkdir_all(const char *path);

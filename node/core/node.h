@@ -123,6 +123,10 @@ int  uname_parse(struct str uname, struct bck *b, struct str *object, struct err
 /* The text and 404 that clients match on: `bucket "ais://b" does not exist`. */
 int  err_nobck(struct err *e, const struct bck *b);
 int  err_noobj(struct req *r, struct err *e, const struct bck *b, struct str name);
+/* Common handlers for roles that answer some `what` or action themselves and leave the rest to these. */
+handler_f h_node_daemon_get, h_node_daemon_put, h_node_health;
+/* Did the request come over the public network? Does not park. */
+bool req_is_public(const struct req *r);
 /* 501 with the feature's name. */
 void h_not_implemented(struct req *r, const char *feature);
 

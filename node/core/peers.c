@@ -336,6 +336,18 @@ peers_kick(struct node *n)
 }
 
 void
+peers_announce(struct node *n)
+{
+    struct member *m = n->member;
+    struct peer   *p;
+
+    MUST(pthread_mutex_lock(&m->mtx));
+    TAILQ_FOREACH(p, &m->peers, link)
+        push_start_locked(n, p, true);
+    MUST(pthread_mutex_unlock(&m->mtx));
+}
+
+void
 peers_tick(void *arg)
 {
     struct node   *n = arg;

@@ -1,0 +1,578 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Being a member: finding the primary, joining, keepalives; on the primary: taking nodes in, and when the cluster counts as started.
+ *
+ * A node that starts asks every address it knows for whom the primary is (GET /v1/health?cii=true, on any network), then joins over an
+ * authenticated connection to the primary's control network. From then on it reports once a second what it has; the answer brings
+ * what is newer. The primary asks a node that has gone silent.
+ *
+ * Runs on: fibers of the control loop; handlers on any loop. internals.md 3.3, 3.5.
+ */
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "core/core_impl.h"
+
+#include "codec/jw.h"
+#include "codec/url.h"
+#include "base/assert.h"
+#include "base/log.h"
+#include "base/util.h"
+
+#define JOIN_FIRST     MSEC_NS(20) /* pauses between rounds of joining: first, and at most */
+#define JOIN_MAX       SEC_NS(1)
+#define KEEPALIVE_MAX  SEC_NS(1)
+#define KEEPALIVE_TRY  3           /* failures before the primary is looked for elsewhere */
+#define CALL_TIMEOUT   SEC_NS(2)
+#define QUIET          MSEC_NS(300) /* a new cluster: no more joins for so long */
+#define MAX_CANDIDATES 16
+#define REPLY_MAX      (128u << 20)
+
+/* --- finding the primary --- */
+static void
+cand_add(char (*cand)[300], unsigned *n, const char *url)
+{
+    unsigned i;
+
+    if (url == NULL || url[0] == '\0' || *n == MAX_CANDIDATES)
+        return;
+    for (i = 0; i < *n; i++) {
+        if (strcmp(cand[i], url) == 0)
+            return;
+    }
+    str_copyz(str_z(url), cand[(*n)++], sizeof(cand[0]));
+}
+
+/* Whom to ask, best first. */
+static unsigned
+candidates(struct node *n, char (*cand)[300])
+{
+    struct views v;
+    unsigned     nc = 0, i;
+
+    cand_add(cand, &nc, n->member->primary_ep);
+    views_get(n, &v);
+    if (v.smap->primary != NULL)
+        cand_add(cand, &nc, v.smap->primary->control.url);
+    cand_add(cand, &nc, v.conf->proxy.primary_url);
+    cand_add(cand, &nc, v.conf->proxy.discovery_url);
+    cand_add(cand, &nc, v.conf->proxy.original_url);
+    for (i = 0; i < v.smap->nproxies; i++)
+        cand_add(cand, &nc, v.smap->nodes[i].control.url);
+    views_put(&v);
+    return nc;
+}
+
+static struct str
+jstr(const json_t *obj, const char *key)
+{
+    const json_t *v = json_object_get(obj, key);
+
+    return json_is_string(v) ? str_from(json_string_value(v), json_string_length(v)) : STR_NULL;
+}
+
+/* Ask one address who is primary: id and control URL into *to. */
+static int
+ask_primary(struct node *n, const char *url, struct arena *mem, struct snode *to, char uuid[40], struct err *e)
+{
+    struct hc_req  q = { .method = M_GET, .base = str_z(url), .target = STR_LIT("/v1/health?cii=true"),
+                         .timeout_ns = CALL_TIMEOUT };
+    struct hc_resp resp;
+    json_t        *j = NULL;
+    const json_t  *smap, *p;
+    int            rc = hc_call(n->hc_plain, &q, mem, 256 * KIB, &resp, e);
+
+    if (rc < 0)
+        return err_fill(e, rc);
+    if (resp.status != 200)
+        return err_set(e, AIS_E_UNAVAIL, "%s: status %d", url, resp.status);
+    rc = json_read(resp.body, &j, e);
+    if (rc < 0)
+        return rc;
+    smap = json_object_get(j, "smap");
+    p = json_object_get(smap, "Primary");
+    memset(to, 0, sizeof(*to));
+    to->role = ROLE_PROXY;
+    if (!node_id_valid(jstr(p, "id")) || !str_copyz(jstr(p, "id"), to->id, sizeof(to->id)) ||
+        !str_copyz(jstr(p, "control_url"), to->control.url, sizeof(to->control.url)) || to->control.url[0] == '\0')
+        rc = err_set(e, AIS_E_UNAVAIL, "%s: knows no primary", url);
+    snprintf(to->name, sizeof(to->name), "p[%s]", to->id);
+    str_copyz(jstr(smap, "uuid"), uuid, 40);
+    json_decref(j);
+    return rc;
+}
+
+/* --- joining --- */
+static void
+join_body(struct node *n, struct sbuf *b)
+{
+    struct mset *cur = member_cur(n);
+    struct jw    w;
+
+    sbuf_init(b, 1 * MIB);
+    jw_init(&w, b, 0);
+    jw_obj(&w);
+    jw_key(&w, "si");
+    snode_json(&n->self, &w);
+    jw_kstrz(&w, "uuid", cur->smap->uuid);
+    msg_versions_json(&w, cur);
+    jw_ku64(&w, "flags", atomic_load(&n->flags));
+    jw_obj_end(&w);
+    mset_put(cur);
+}
+
+static int
+join_via(struct node *n, const char *url, struct err *e)
+{
+    struct arena  *mem = arena_new(16 * KIB, REPLY_MAX);
+    struct snode  *to = xcalloc(1, sizeof(*to));
+    struct hc_resp resp;
+    struct sbuf    b;
+    char           uuid[40];
+    int            rc = ask_primary(n, url, mem, to, uuid, e);
+
+    if (rc == 0 && strcmp(to->id, n->id) == 0)
+        rc = err_set(e, AIS_E_NOTPRIMARY, "%s: names this node as primary", url);
+    if (rc == 0) {
+        join_body(n, &b);
+        rc = node_call(n, to, M_POST, STR_LIT("/v1/cluster/autoreg"), sbuf_str(&b), mem, REPLY_MAX, SEC_NS(20), &resp, e);
+        sbuf_fini(&b);
+    }
+    if (rc == 0)
+        rc = msg_meta_adopt(n, resp.body, ADOPT_FORCE, e);
+    free(to);
+    arena_free(mem);
+    return rc;
+}
+
+static bool
+join_round(struct node *n, struct err *e)
+{
+    char (*cand)[300] = xcalloc(MAX_CANDIDATES, sizeof(*cand));
+    unsigned nc = candidates(n, cand), i;
+    bool     joined = false;
+
+    for (i = 0; i < nc && !joined && !member_stopping(n); i++) {
+        if (url_is_self(n, str_z(cand[i])))
+            continue;
+        err_clear(e);
+        joined = join_via(n, cand[i], e) == 0;
+    }
+    free(cand);
+    return joined;
+}
+
+static void
+join(struct node *n)
+{
+    int64_t    pause = JOIN_FIRST, said = 0, began = clock_mono();
+    struct err e;
+
+    err_clear(&e);
+    while (!member_stopping(n)) {
+        if (join_round(n, &e)) {
+            struct views v;
+
+            views_get(n, &v);
+            log_info("joined", { "cluster", LZ(v.smap->uuid) }, { "primary", LZ(v.smap->primary ? v.smap->primary->id : "") },
+                     { "smap", LU64(v.smap->version) }, { "ms", LI64((clock_mono() - began) / NSEC_PER_MSEC) });
+            views_put(&v);
+            atomic_fetch_or(&n->flags, NODE_NODE_STARTED);
+            return;
+        }
+        if (clock_mono() - began > SEC_NS(2) && clock_mono() - said > SEC_NS(10)) {
+            said = clock_mono();
+            log_warn("cannot join yet", { "error", LZ(e.text) });
+        }
+        member_nap(n, pause);
+        pause = MIN(pause * 3 / 2, JOIN_MAX);
+    }
+}
+
+/* --- keepalive --- */
+static int
+keepalive(struct node *n, struct err *e)
+{
+    struct arena  *mem = arena_new(16 * KIB, REPLY_MAX);
+    struct mset   *cur = member_cur(n);
+    struct hc_resp resp;
+    struct sbuf    b;
+    struct jw      w;
+    int            rc;
+
+    sbuf_init(&b, 64 * KIB);
+    jw_init(&w, &b, 0);
+    jw_obj(&w);
+    jw_kstrz(&w, "uuid", cur->smap->uuid);
+    msg_versions_json(&w, cur);
+    jw_ku64(&w, "flags", atomic_load(&n->flags));
+    jw_obj_end(&w);
+    if (cur->smap->primary == NULL)
+        rc = err_set(e, AIS_E_NOTPRIMARY, "no primary");
+    else
+        rc = node_call(n, cur->smap->primary, M_POST, STR_LIT("/v1/cluster/keepalive"), sbuf_str(&b), mem, REPLY_MAX, CALL_TIMEOUT,
+                       &resp, e);
+    if (rc == 0)
+        rc = msg_meta_adopt(n, resp.body, 0, e);
+    sbuf_fini(&b);
+    mset_put(cur);
+    arena_free(mem);
+    return rc;
+}
+
+static int64_t
+keepalive_interval(struct node *n)
+{
+    struct views v;
+    int64_t      ns;
+
+    views_get(n, &v);
+    ns = n->role == ROLE_PROXY ? v.conf->keepalive.proxy.interval : v.conf->keepalive.target.interval;
+    views_put(&v);
+    return ns > 0 && ns < KEEPALIVE_MAX ? ns : KEEPALIVE_MAX;
+}
+
+void
+join_loop(void *arg)
+{
+    struct node *n = arg;
+    unsigned     failures = 0;
+    struct err   e;
+
+    if (!n->member->standby)
+        join(n);
+    while (!member_stopping(n)) {
+        int rc;
+
+        member_nap(n, keepalive_interval(n));
+        if (member_stopping(n) || !(atomic_load(&n->flags) & NODE_NODE_STARTED))
+            continue;
+        err_clear(&e);
+        rc = keepalive(n, &e);
+        failures = rc < 0 ? failures + 1 : 0;
+        if (rc < 0 && failures == 1)
+            log_warn("keepalive failed", { "error", LZ(e.text) });
+        if (rc == -AIS_E_NONODE || failures >= KEEPALIVE_TRY) {
+            join(n); /* the primary does not know us, or is another one by now */
+            failures = 0;
+        }
+    }
+    member_fiber_done(n);
+}
+
+/* --- handlers --- */
+/* The sender is who the connection belongs to; this node is the primary and ready. */
+static int
+member_request(struct req *r, json_t **body, struct err *e)
+{
+    struct node *n = req_node(r);
+
+    if (n->cons == NULL || !(atomic_load(&n->flags) & NODE_NODE_STARTED))
+        return err_set(e, AIS_E_NOTPRIMARY, "%s is not primary", n->name);
+    return json_read(r->body, body, e);
+}
+
+static void
+reply_meta(struct req *r, const uint64_t have[MI_COUNT])
+{
+    struct node *n = req_node(r);
+    struct mset *cur = member_cur(n);
+    struct sbuf  b;
+    struct jw    w;
+    unsigned     items = 0;
+    int          i;
+
+    for (i = 0; i < MI_COUNT; i++) {
+        if (have == NULL || mset_version(cur, (enum mitem)i) > have[i])
+            items |= 1u << i;
+    }
+    sbuf_init(&b, REPLY_MAX);
+    jw_init(&w, &b, 0);
+    jw_obj(&w);
+    msg_meta_json(n, &w, cur, items);
+    jw_obj_end(&w);
+    if (sbuf_ok(&b))
+        ais_send_json(r, &b);
+    else
+        resp_err(r, -AIS_E_NOMEM, NULL);
+    sbuf_fini(&b);
+    mset_put(cur);
+}
+
+/* Does the node belong to this cluster, as far as it knows? */
+static int
+uuid_same(struct node *n, const json_t *j, const char *who, struct err *e)
+{
+    struct str   theirs = jstr(j, "uuid");
+    struct mset *cur = member_cur(n);
+    int          rc = 0;
+
+    if (theirs.n > 0 && !str_eqz(theirs, cur->smap->uuid))
+        rc = err_set(e, AIS_E_CONFLICT, "cluster integrity error: \"%s\" belongs to cluster \"%.*s\", this is \"%s\"", who,
+                     STR_FMT(theirs), cur->smap->uuid);
+    mset_put(cur);
+    return rc;
+}
+
+void
+h_node_autoreg(struct req *r)
+{
+    struct node  *n = req_node(r);
+    struct snode *sn = xcalloc(1, sizeof(*sn));
+    const char   *peer = auth_peer(r->conn);
+    json_t       *j = NULL;
+    struct err    e;
+    int           rc;
+
+    err_clear(&e);
+    rc = member_request(r, &j, &e);
+    if (rc == 0)
+        rc = snode_from_json(json_object_get(j, "si"), sn, &e);
+    if (rc == 0 && (peer == NULL || strcmp(peer, sn->id) != 0))
+        rc = err_set(&e, AIS_E_FORBIDDEN, "node \"%s\" cannot register \"%s\"", peer != NULL ? peer : "", sn->id);
+    if (rc == 0)
+        rc = uuid_same(n, j, sn->id, &e);
+    if (rc == 0)
+        rc = meta_node_add(n, sn, &e);
+    if (rc == 0) {
+        uint64_t vers[MI_COUNT] = { 0 };
+
+        peer_heard(n, str_z(sn->id), vers);
+        MUST(pthread_mutex_lock(&n->member->mtx));
+        n->member->last_join = clock_mono();
+        MUST(pthread_mutex_unlock(&n->member->mtx));
+        log_info("node joined", { "node", LZ(sn->name) }, { "url", LZ(sn->pub.url) });
+        reply_meta(r, NULL);
+    } else {
+        log_warn("node refused", { "node", LZ(sn->id) }, { "error", LZ(e.text) });
+        resp_err(r, rc, &e);
+    }
+    json_decref(j);
+    free(sn);
+}
+
+void
+h_node_keepalive(struct req *r)
+{
+    struct node *n = req_node(r);
+    const char  *peer = auth_peer(r->conn);
+    json_t      *j = NULL;
+    struct err   e;
+    uint64_t     vers[MI_COUNT];
+    int          rc;
+
+    err_clear(&e);
+    rc = member_request(r, &j, &e);
+    if (rc == 0 && (peer == NULL || smap_find(req_views(r)->smap, str_z(peer)) == NULL))
+        rc = err_set(&e, AIS_E_NONODE, "node \"%s\" is not in the cluster map", peer != NULL ? peer : "");
+    if (rc == 0)
+        rc = uuid_same(n, j, peer, &e);
+    if (rc < 0) {
+        resp_err(r, rc, &e);
+    } else {
+        msg_versions_read(j, vers);
+        peer_heard(n, str_z(peer), vers);
+        reply_meta(r, vers);
+    }
+    json_decref(j);
+}
+
+void
+h_node_metasync(struct req *r)
+{
+    struct node *n = req_node(r);
+    struct mset *cur;
+    struct sbuf  b;
+    struct jw    w;
+    struct err   e;
+    int          rc;
+
+    err_clear(&e);
+    if (n->cons != NULL)
+        rc = err_set(&e, AIS_E_CONFLICT, "%s is primary itself", n->name);
+    else
+        rc = msg_meta_adopt(n, r->body, 0, &e);
+    if (rc < 0) {
+        resp_err(r, rc, &e);
+        return;
+    }
+    cur = member_cur(n);
+    sbuf_init(&b, 64 * KIB);
+    jw_init(&w, &b, 0);
+    jw_obj(&w);
+    msg_versions_json(&w, cur);
+    jw_obj_end(&w);
+    mset_put(cur);
+    ais_send_json(r, &b);
+    sbuf_fini(&b);
+}
+
+/* --- the primary's start --- */
+static bool
+cluster_complete(struct node *n, int64_t began)
+{
+    struct member *m = n->member;
+    struct views   v;
+    int64_t        now = clock_mono(), last, limit;
+    unsigned       active;
+
+    views_get(n, &v);
+    active = v.smap->nactive;
+    limit = v.conf->timeout.startup_time;
+    views_put(&v);
+    MUST(pthread_mutex_lock(&m->mtx));
+    last = m->last_join;
+    MUST(pthread_mutex_unlock(&m->mtx));
+    if (m->skip_startup || now - began > limit)
+        return true;
+    if (active == 0 || peers_missing(n) > 0)
+        return false;
+    return m->ntargets > 0 ? active >= m->ntargets : now - last > QUIET;
+}
+
+void
+startup_watch(void *arg)
+{
+    struct node *n = arg;
+    int64_t      began = clock_mono();
+
+    while (!member_stopping(n) && !cluster_complete(n, began))
+        member_nap(n, MSEC_NS(20));
+    if (!member_stopping(n)) {
+        struct views v;
+
+        atomic_store(&n->cluster_mono, clock_mono());
+        atomic_fetch_or(&n->flags, NODE_CLUSTER_STARTED);
+        views_get(n, &v);
+        log_info("cluster started", { "cluster", LZ(v.smap->uuid) }, { "proxies", LU64(v.smap->nproxies) },
+                 { "targets", LU64(v.smap->nactive) }, { "smap", LU64(v.smap->version) },
+                 { "ms", LI64((clock_mono() - n->started_mono) / NSEC_PER_MSEC) });
+        if (v.smap->nactive == 0)
+            log_warn("the cluster has no targets");
+        views_put(&v);
+        peers_announce(n);
+    }
+    member_fiber_done(n);
+}
+
+bool
+url_is_self(const struct node *n, struct str url)
+{
+    struct url u;
+
+    if (url.n == 0 || url_parse(url, &u) < 0)
+        return false;
+    return nodecfg_is_self(n, u.host, u.port);
+}
+
+/* Somebody at the discovery addresses is primary of a running cluster: then this node is not. On a fiber. */
+struct rival {
+    struct node *n;
+    bool         found;
+};
+
+static void
+rival_ask(struct node *n, void *arg)
+{
+    struct rival *x = arg;
+    struct views  v;
+    const char   *urls[2];
+    struct snode *to = xcalloc(1, sizeof(*to));
+    struct arena *mem = arena_new(16 * KIB, 1 * MIB);
+    char          uuid[40];
+    struct err    e;
+    int           i;
+
+    views_get(n, &v);
+    urls[0] = v.conf->proxy.discovery_url;
+    urls[1] = v.conf->proxy.original_url;
+    for (i = 0; i < 2; i++) {
+        err_clear(&e);
+        if (urls[i][0] == '\0' || url_is_self(n, str_z(urls[i])))
+            continue;
+        if (ask_primary(n, urls[i], mem, to, uuid, &e) == 0 && uuid[0] != '\0' && strcmp(to->id, n->id) != 0)
+            x->found = true;
+    }
+    views_put(&v);
+    arena_free(mem);
+    free(to);
+}
+
+bool
+primary_decide(struct node *n, const struct mset *m, bool has_log)
+{
+    struct rival x = { n, false };
+
+    if (n->role != ROLE_PROXY)
+        return false;
+    if (n->member->primary_ep[0] != '\0')
+        return url_is_self(n, str_z(n->member->primary_ep));
+    if (has_log)
+        return true;
+    if (m->smap->primary != NULL)
+        return strcmp(m->smap->primary->id, n->id) == 0;
+    if (!url_is_self(n, str_z(m->conf->proxy.primary_url)))
+        return false;
+    fiber_call(n, "rival", rival_ask, &x); /* from the configuration alone: perhaps the cluster lives on elsewhere */
+    return !x.found;
+}
+
+struct primary_job {
+    struct mset *stored;
+    unsigned     have;
+    struct err  *e;
+    int          rc;
+};
+
+static void
+primary_run(struct node *n, void *arg)
+{
+    struct primary_job *p = arg;
+    struct err         *e = p->e;
+    struct mset        *m;
+    char                uuid[16];
+
+    p->rc = 0;
+    if (cons_applied(n->cons) == 0) {
+        const char *id = p->stored->smap->uuid[0] != '\0' ? p->stored->smap->uuid : p->stored->bmd->uuid;
+
+        uuid_gen(uuid);
+        log_info(id[0] != '\0' ? "cluster metadata adopted from the configuration directory" : "new cluster",
+                 { "cluster", LZ(id[0] != '\0' ? id : uuid) }, { "smap", LU64(p->stored->smap->version) },
+                 { "bmd", LU64(p->stored->bmd->version) }, { "buckets", LU64(p->stored->bmd->n) });
+        p->rc = meta_init(n, id[0] != '\0' ? id : uuid, p->stored, p->have | 1u << MI_CONF, e);
+    }
+    if (p->rc < 0)
+        return;
+    m = cstate_get(n->member->cstate);
+    p->rc = adopt(n, m, ADOPT_FORCE | ADOPT_FIRST, e);
+    mset_put(m);
+    if (p->rc == 0)
+        p->rc = meta_node_add(n, &n->self, e);
+    if (p->rc == 0)
+        p->rc = meta_primary(n, str_z(n->id), e);
+    if (p->rc == 0)
+        atomic_fetch_or(&n->flags, NODE_NODE_STARTED);
+}
+
+int
+primary_start(struct node *n, struct mset *stored, unsigned have, struct err *e)
+{
+    auto_free char    *dir = xasprintf("%s/.ais.raft", nodecfg_confdir(n));
+    struct cons_conf   c = { .run = n->run, .dir = dir, .id = n->id, .apply = cstate_apply, .snapshot = cstate_snapshot,
+                             .restore = cstate_restore };
+    struct primary_job p = { .stored = stored, .have = have, .e = e };
+    int                rc;
+
+    n->member->cstate = cstate_new();
+    c.ctx = n->member->cstate;
+    rc = cons_open(&c, &n->cons, e);
+    if (rc < 0)
+        return err_wrap(e, "metadata log");
+    if (fence_check(n, cons_fence(n->cons)))
+        return err_set(e, AIS_E_CONFLICT, "%s: its term is older than what this node has seen; recover the cluster explicitly", dir);
+    fiber_call(n, "primary start", primary_run, &p);
+    return p.rc;
+}
