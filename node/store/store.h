@@ -6,7 +6,7 @@
  * (index.h) and a committer (commit.h) with a journal. Work that native and S3 front ends share lives here, once.
  *
  * Runs on: fibers of any loop, unless a function says otherwise; every function may park. Errors: 0 or -AIS_E_*, with a text in e
- * (may be NULL). Names are validated by the caller (obj_name_check) except for length.
+ * (may be NULL). Names are validated by the caller (obj_name_check in core/bmd.h) except for length.
  */
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
@@ -151,8 +151,5 @@ void     store_set_watermarks(struct store *s, unsigned cleanupwm, unsigned loww
 void     store_stats(struct store *s, struct store_stats *out); /* does not park */
 /* Wait until everything acknowledged so far is on stable storage. */
 int      store_flush(struct store *s, struct err *e);
-
-/* Name rules of native-api.md 1.1. Pure. allow_dir: a trailing '/' is tolerated (HEAD, prefixes). */
-int obj_name_check(struct str name, bool allow_dir, struct err *e);
 
 #endif

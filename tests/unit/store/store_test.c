@@ -652,22 +652,6 @@ a_kill_loses_nothing_that_was_acknowledged(void **state)
     munmap((void *)(uintptr_t)acked, 4096);
 }
 
-static void
-name_rules(void **state)
-{
-    struct err e;
-
-    UNUSED(state);
-    assert_int_equal(0, obj_name_check(STR_LIT("a/b"), false, &e));
-    assert_int_equal(0, obj_name_check(STR_LIT("a/b/"), true, &e));
-    assert_int_equal(-AIS_E_INVAL, obj_name_check(STR_LIT("a/b/"), false, &e));
-    assert_int_equal(-AIS_E_INVAL, obj_name_check(STR_LIT("a/../b"), false, &e));
-    assert_int_equal(-AIS_E_INVAL, obj_name_check(STR_LIT("~/b"), false, &e));
-    assert_int_equal(-AIS_E_INVAL, obj_name_check(str_from("a\0b", 3), false, &e));
-    assert_int_equal(-AIS_E_INVAL, obj_name_check(STR_LIT("\xff"), false, &e));
-    assert_int_equal(-AIS_E_INVAL, obj_name_check(STR_LIT(""), false, &e));
-}
-
 int
 main(void)
 {
@@ -684,7 +668,6 @@ main(void)
         T(a_restart_finds_everything_and_a_lost_index_is_rebuilt),
         T(a_destroyed_bucket_is_gone_at_once),
         T(a_kill_loses_nothing_that_was_acknowledged),
-        cmocka_unit_test(name_rules),
     };
 
     return cmocka_run_group_tests_name("store", tests, NULL, NULL);

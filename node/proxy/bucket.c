@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Buckets: create, destroy, properties, HEAD, list. What changes metadata goes to the primary.
+ *
+ * Runs on: the request's fiber. May park (relays, metadata changes).
+ * Wire:    /v1/buckets (native-api.md 3)
+ */
+#include <jansson.h>
+
+#include "base/util.h"
+#include "codec/jw.h"
+#include "core/meta.h"
+#include "proxy/proxy_impl.h"
+
+void
+act_dispatch(struct req *r, const struct action *t, unsigned n)
+{
+    struct actmsg m;
+    struct err    e = { .code = 0 };
+    int           rc = actmsg_read(r, &m, &e);
+
+    if (rc < 0) {
+        resp_err(r, rc, &e);
+        return;
+    }
+    for (unsigned i = 0; i < n; i++)
+        if (str_eqz(m.action, t[i].name)) {
+            if (t[i].fn != NULL)
+                t[i].fn(r, &m);
+            else
+                h_not_implemented(r, t[i].feature);
+            actmsg_free(&m);
+            return;
+        }
+    rc = err_set(&e, AIS_E_INVAL, "invalid action \"%.*s\"", STR_FMT(m.action));
+    resp_err(r, rc, &e);
+    actmsg_free(&m);
+}
+
+/* --- create --- */
+
+static void
+act_create(struct req *r, struct actmsg *m)
+{
+    struct err e = { .code = 0 };
+    struct bck b;
+    int        rc = req_bck_id(r, r->item[0], &b, &e);
+
+    if (rc == 0 && b.provider != PROV_AIS) {
+        rc = err_set(&e, AIS_E_NOTIMPL, "cannot create %s://%.*s: cloud backends are not implemented yet",
+                     provider_scheme(b.provider), STR_FMT(b.name));
+    } else if (rc == 0) {
+        if (relay_to_primary(r))
+            return;
+        rc = meta_bck_create(req_node(r), &b, m->value, &e);
+    }
+    if (rc < 0)
+        resp_err(r, rc, &e);
+    else
+        resp_empty(r, 200);
+}
+
+void
+h_proxy_bck_post(struct req *r)
+{
+    static const struct action acts[] = {
+        { "create-bck", act_create, NULL },
+        { "move-bck", NULL, "bucket rename" },
+        { "copy-bck", NULL, "bucket copy" },
+        { "etl-bck", NULL, "bucket transform (ETL)" },
+        { "copy-listrange", NULL, "multi-object copy" },
+        { "etl-listrange", NULL, "multi-object transform (ETL)" },
+        { "prefetch-listrange", NULL, "prefetch" },
+        { "make-n-copies", NULL, "mirroring" },
+        { "ec-encode", NULL, "erasure coding" },
+        { "rechunk", NULL, "rechunk" },
+        { "index-shard", NULL, "shard index" },
+        { "create-inventory", NULL, "bucket inventory" },
+    };
+    struct err e = { .code = 0 };
+    struct bck b;
+    int        rc = req_bck_id(r, r->item[0], &b, &e);
+
+    if (rc < 0) {
+        resp_err(r, rc, &e);
+        return;
+    }
+    act_dispatch(r, acts, ARRAY_SIZE(acts));
+}
+
+/* --- destroy --- */
+
+static void
+act_destroy(struct req *r, struct actmsg *m)
+{
+    struct err e = { .code = 0 };
+    struct bck b;
+    char       disp[BCK_DISPLAY_MAX];
+    int        rc = req_bck(r, r->item[0], &b, NULL, &e);
+
+    UNUSED(m);
+    if (rc == 0 && b.provider != PROV_AIS)
+        rc = err_set(&e, AIS_E_UNSUPPBCK, "destroy-bck is not supported for cloud bucket %s", bck_display(&b, disp));
+    if (rc == 0)
+        rc = access_check(&b, ACC_DESTROY, &e);
+    if (rc == 0) {
+        if (relay_to_primary(r))
+            return;
+        rc = meta_bck_destroy(req_node(r), &b, &e);
+    }
+    if (rc < 0)
+        resp_err(r, rc, &e);
+    else
+        resp_empty(r, 200);
+}
+
+/* Nothing can be evicted from an ais:// bucket: it is nowhere else. */
+static void
+act_evict(struct req *r, struct actmsg *m)
+{
+    struct err e = { .code = 0 };
+    struct bck b;
+    char       disp[BCK_DISPLAY_MAX];
+    int        rc = req_bck(r, r->item[0], &b, NULL, &e);
+
+    if (rc == -AIS_E_NOBCK && str_eqz(m->action, "evict-remote-bck")) {
+        resp_empty(r, 200);
+        return;
+    }
+    if (rc == 0) {
+        rc = err_set(&e, AIS_E_INVAL, "evict-remote-bck: expecting remote bucket (have %s)", bck_display(&b, disp));
+        err_tcode(&e, "ErrNotRemoteBck");
+    }
+    resp_err(r, rc, &e);
+}
+
+void
+h_proxy_bck_delete(struct req *r)
+{
+    static const struct action acts[] = {
+        { "destroy-bck", act_destroy, NULL },
+        { "evict-remote-bck", act_evict, NULL },
+        { "evict-listrange", act_evict, NULL },
+        { "delete-listrange", NULL, "multi-object delete" },
+        { "destroy-inventory", NULL, "bucket inventory" },
+    };
+
+    act_dispatch(r, acts, ARRAY_SIZE(acts));
+}
+
+void
+h_proxy_bck_put(struct req *r)
+{
+    static const struct action acts[] = { { "archive", NULL, "archive: shards from many objects" } };
+
+    act_dispatch(r, acts, ARRAY_SIZE(acts));
+}
+
+/* --- properties --- */
+
+static void
+set_props(struct req *r, const struct json_t *toset)
+{
+    struct err e = { .code = 0 };
+    struct bck b;
+    int        rc = req_bck(r, r->item[0], &b, NULL, &e);
+
+    if (rc == 0)
+        rc = access_check(&b, ACC_PATCH, &e);
+    if (rc == 0 && toset != NULL && json_get_fold(toset, "access") != NULL)
+        rc = access_check(&b, ACC_SET_ACL, &e);
+    if (rc == 0) {
+        if (relay_to_primary(r))
+            return;
+        rc = meta_bck_set_props(req_node(r), &b, toset, &e);
+    }
+    if (rc < 0)
+        resp_err(r, rc, &e);
+    else
+        resp_empty(r, 200);
+}
+
+static void
+act_set_props(struct req *r, struct actmsg *m)
+{
+    struct err e = { .code = 0 };
+
+    if (m->value == NULL || !json_is_object(m->value)) {
+        err_set(&e, AIS_E_INVAL, "set-bprops: properties to set are missing");
+        resp_err(r, -AIS_E_INVAL, &e);
+        return;
+    }
+    set_props(r, m->value);
+}
+
+static void
+act_reset_props(struct req *r, struct actmsg *m)
+{
+    UNUSED(m);
+    set_props(r, NULL);
+}
+
+void
+h_proxy_bck_patch(struct req *r)
+{
+    static const struct action acts[] = {
+        { "set-bprops", act_set_props, NULL },
+        { "reset-bprops", act_reset_props, NULL },
+    };
+
+    act_dispatch(r, acts, ARRAY_SIZE(acts));
+}
+
+/* --- HEAD --- */
+
+void
+h_proxy_bck_head(struct req *r)
+{
+    const struct bucket *bk = NULL;
+    struct err           e = { .code = 0 };
+    struct bck           b;
+    struct str           v, uuid = STR_LIT(""), prefix = r->nitems > 1 ? r->item[1] : STR_LIT("");
+    bool                 summ = req_query(r, STR_LIT("bsumm_remote"), &v);
+    int                  rc;
+
+    if (prefix.n > 0 && !summ) {
+        rc = err_set(&e, AIS_E_INVAL, "invalid request URI: a prefix needs bsumm_remote");
+        resp_err(r, rc, &e);
+        return;
+    }
+    rc = req_bck(r, r->item[0], &b, &bk, &e);
+    if (rc == 0)
+        rc = access_check(&b, ACC_HEAD_BCK, &e);
+    if (rc < 0) {
+        resp_err(r, rc, &e);
+        return;
+    }
+    resp_hdr(r, "Ais-Bucket-Props", str_z(bk->head_json));
+    if (!summ) {
+        resp_empty(r, 200);
+        return;
+    }
+    (void)req_query(r, STR_LIT("uuid"), &uuid);
+    summary_head(r, &b, prefix, uuid);
+}
+
+/* --- list buckets --- */
+
+static void
+put_bck(struct jw *w, const struct bck *b)
+{
+    jw_obj(w);
+    jw_kstr(w, "name", b->name);
+    jw_kstrz(w, "provider", provider_name(b->provider));
+    jw_key(w, "namespace");
+    jw_obj(w);
+    jw_kstr(w, "uuid", b->ns_uuid);
+    jw_kstr(w, "name", b->ns_name);
+    jw_obj_end(w);
+    jw_obj_end(w);
+}
+
+void
+list_buckets(struct req *r, struct str only)
+{
+    const struct bmd *m = req_views(r)->bmd;
+    struct err        e = { .code = 0 };
+    enum provider     prov = PROV_AIS;
+    struct str        v;
+    bool              all = !req_query(r, STR_LIT("provider"), &v) || v.n == 0;
+    struct sbuf       out;
+    struct jw         w;
+
+    if (!all && !provider_by_name(v, &prov)) {
+        err_set(&e, AIS_E_BADPROVIDER, "invalid backend provider \"%.*s\"", STR_FMT(v));
+        resp_err(r, -AIS_E_BADPROVIDER, &e);
+        return;
+    }
+    sbuf_init(&out, 64 * MIB);
+    jw_init(&w, &out, 0);
+    jw_arr(&w);
+    for (unsigned i = 0; i < m->n; i++) {
+        const struct bck *b = &m->sorted[i]->bck;
+
+        if ((!all && b->provider != prov) || (only.n > 0 && !str_eq(only, b->name)) ||
+            (b->name.n > 0 && b->name.p[0] == '.' && !req_query_bool(r, STR_LIT("sys"))))
+            continue;
+        put_bck(&w, b);
+    }
+    jw_arr_end(&w);
+    ais_send_json(r, &out);
+    sbuf_fini(&out);
+}
+
+/* --- GET: list and summary, by action --- */
+
+static void
+act_list(struct req *r, struct actmsg *m)
+{
+    struct err e = { .code = 0 };
+    struct str name = r->nitems > 0 ? r->item[0] : STR_LIT("");
+
+    if (m->value != NULL && name.n > 0) {
+        list_objects(r, name, m->value);
+        return;
+    }
+    if (name.n > 0 && !str_eq(name, m->name)) {
+        err_set(&e, AIS_E_INVAL, "bad list-buckets request: %.*s vs %.*s", STR_FMT(name), STR_FMT(m->name));
+        resp_err(r, -AIS_E_INVAL, &e);
+        return;
+    }
+    list_buckets(r, m->name);
+}
+
+static void
+act_summary(struct req *r, struct actmsg *m)
+{
+    summary_get(r, r->nitems > 0 ? r->item[0] : STR_LIT(""), m->value);
+}
+
+void
+h_proxy_bck_get(struct req *r)
+{
+    static const struct action acts[] = {
+        { "list", act_list, NULL },
+        { "summary-bck", act_summary, NULL },
+        { "summary-shard", NULL, "shard index" },
+        { "show-inventory", NULL, "bucket inventory" },
+    };
+
+    act_dispatch(r, acts, ARRAY_SIZE(acts));
+}
+
+void
+h_proxy_buckets_get(struct req *r)
+{
+    h_proxy_bck_get(r);
+}

@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * /v1/cluster: what the whole cluster says of itself, and its configuration; /v1/reverse/daemon: any node through this one.
+ *
+ * Runs on: the request's fiber. Parks.
+ * Wire:    native-api.md 1.7, 5.1, 5.3
+ */
+#include <jansson.h>
+
+#include "base/util.h"
+#include "codec/jw.h"
+#include "core/meta.h"
+#include "proxy/proxy_impl.h"
+
+#define ANSWER_MAX (8u << 20)
+
+static void
+send_built(struct req *r, struct sbuf *out)
+{
+    ais_send_json(r, out);
+    sbuf_fini(out);
+}
+
+/* --- GET what= --- */
+
+static void
+what_config(struct req *r)
+{
+    struct sbuf out;
+    struct jw   w;
+
+    sbuf_init(&out, 4 * MIB);
+    jw_init(&w, &out, 0);
+    conf_json(req_views(r)->conf, &w);
+    send_built(r, &out);
+}
+
+static void
+what_smap(struct req *r)
+{
+    struct sbuf out;
+    struct jw   w;
+
+    sbuf_init(&out, 64 * MIB);
+    jw_init(&w, &out, 0);
+    smap_json(req_views(r)->smap, &w);
+    send_built(r, &out);
+}
+
+static void
+what_bmd(struct req *r)
+{
+    struct sbuf out;
+    struct jw   w;
+
+    sbuf_init(&out, 256 * MIB);
+    jw_init(&w, &out, 0);
+    bmd_json(req_views(r)->bmd, &w);
+    send_built(r, &out);
+}
+
+static void
+what_snode(struct req *r)
+{
+    struct sbuf out;
+    struct jw   w;
+
+    sbuf_init(&out, 64 * KIB);
+    jw_init(&w, &out, 0);
+    snode_json(&req_node(r)->self, &w);
+    send_built(r, &out);
+}
+
+static void
+what_none(struct req *r, const char *json)
+{
+    struct sbuf out;
+
+    sbuf_init(&out, 64 * KIB);
+    sbuf_putz(&out, json);
+    send_built(r, &out);
+}
+
+static void
+what_backends(struct req *r)
+{
+    what_none(r, "[]");
+}
+
+static void
+what_remote(struct req *r)
+{
+    what_none(r, "{\"a\":null,\"ver\":0}");
+}
+
+static void
+what_running(struct req *r)
+{
+    what_none(r, "[]");
+}
+
+static void
+what_status_all(struct req *r)
+{
+    what_none(r, "null");
+}
+
+static void
+what_status(struct req *r)
+{
+    struct err e = { .code = 0 };
+
+    err_set(&e, AIS_E_NOXACT, "%s: job does not exist", req_node(r)->name);
+    resp_err(r, -AIS_E_NOXACT, &e);
+}
+
+static void
+what_target_ips(struct req *r)
+{
+    const struct smap *m = req_views(r)->smap;
+    struct sbuf        out;
+
+    sbuf_init(&out, 1 * MIB);
+    for (unsigned i = 0; i < m->nnodes; i++)
+        if (m->nodes[i].role == ROLE_TARGET)
+            sbuf_printf(&out, "%s%s,%s,%s", out.n > 0 ? "," : "", m->nodes[i].pub.host, m->nodes[i].control.host,
+                        m->nodes[i].data.host);
+    ais_send_text(r, sbuf_str(&out));
+    sbuf_fini(&out);
+}
+
+/* {"tid": <what the target said>, ...} into an open object. */
+static void
+put_answers(struct jw *w, const struct bcast *b, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        struct str body = b[i].resp.body;
+
+        if (b[i].rc < 0)
+            continue;
+        while (body.n > 0 && body.p[body.n - 1] == '\n')
+            body.n--;
+        jw_key(w, b[i].to->id);
+        jw_raw(w, body);
+    }
+}
+
+struct gather {
+    const char *what, *proxy_key, *targets_key;
+    bool        proxy_by_id; /* {"proxy":{pid:..}} rather than {"proxy":..} */
+};
+
+static void
+gather(struct req *r, const struct gather *g)
+{
+    struct node   *n = req_node(r);
+    struct bcast  *b = NULL, self = { .to = &n->self };
+    struct err     e = { .code = 0 };
+    unsigned       nb = 0;
+    struct str     path = arena_printf(r->arena, "/v1/daemon?what=%s", g->what);
+    struct sbuf    out;
+    struct jw      w;
+    int            rc = ask_targets(r, M_GET, path, STR_NULL, ANSWER_MAX, &b, &nb, &e);
+
+    if (rc == 0 && g->proxy_key != NULL) {
+        self.rc = node_call(n, self.to, M_GET, path, STR_NULL, r->arena, ANSWER_MAX, req_views(r)->conf->client.timeout,
+                            &self.resp, &e);
+        rc = self.rc;
+    }
+    if (rc < 0) {
+        resp_err(r, rc, &e);
+        return;
+    }
+    sbuf_init(&out, 64 * MIB);
+    jw_init(&w, &out, 0);
+    jw_obj(&w);
+    if (g->proxy_key != NULL) {
+        struct str body = str_from(self.resp.body.p, self.resp.body.n);
+
+        while (body.n > 0 && body.p[body.n - 1] == '\n')
+            body.n--;
+        jw_key(&w, g->proxy_key);
+        if (g->proxy_by_id) {
+            jw_obj(&w);
+            jw_key(&w, n->id);
+        }
+        jw_raw(&w, body);
+        if (g->proxy_by_id)
+            jw_obj_end(&w);
+    }
+    jw_key(&w, g->targets_key);
+    jw_obj(&w);
+    put_answers(&w, b, nb);
+    jw_obj_end(&w);
+    jw_obj_end(&w);
+    send_built(r, &out);
+}
+
+static void
+what_node_stats(struct req *r)
+{
+    static const struct gather g = { "node_stats", "proxy", "target", false };
+
+    gather(r, &g);
+}
+
+static void
+what_sysinfo(struct req *r)
+{
+    static const struct gather g = { "sysinfo", "proxy", "target", true };
+
+    gather(r, &g);
+}
+
+static void
+what_mountpaths(struct req *r)
+{
+    static const struct gather g = { "mountpaths", NULL, "targets", false };
+
+    gather(r, &g);
+}
+
+void
+h_proxy_cluster_get(struct req *r)
+{
+    static const struct {
+        const char *what;
+        void      (*fn)(struct req *r);
+    } table[] = {
+        { "cluster_config", what_config }, { "smap", what_smap },
+        { "bmd", what_bmd },               { "snode", what_snode },
+        { "backends", what_backends },     { "remote", what_remote },
+        { "target_ips", what_target_ips }, { "node_stats", what_node_stats },
+        { "sysinfo", what_sysinfo },       { "mountpaths", what_mountpaths },
+        { "running_all", what_running },   { "status_all", what_status_all },
+        { "status", what_status },         { "qryxstats", what_status },
+    };
+    struct str what = STR_LIT("");
+    struct err e = { .code = 0 };
+
+    (void)req_query(r, STR_LIT("what"), &what);
+    for (size_t i = 0; i < ARRAY_SIZE(table); i++)
+        if (str_eqz(what, table[i].what)) {
+            table[i].fn(r);
+            return;
+        }
+    err_set(&e, AIS_E_INVAL, "unexpected query [what=%.*s]", STR_FMT(what));
+    resp_err(r, -AIS_E_INVAL, &e);
+}
+
+/* --- PUT --- */
+
+static void
+finish(struct req *r, int rc, struct err *e)
+{
+    if (rc < 0)
+        resp_err(r, rc, e);
+    else
+        resp_empty(r, 200);
+}
+
+static void
+act_set_config(struct req *r, struct actmsg *m)
+{
+    struct err e = { .code = 0 };
+
+    if (relay_to_primary(r))
+        return;
+    if (m->value == NULL)
+        finish(r, err_set(&e, AIS_E_INVAL, "set-config: the values to set are missing"), &e);
+    else
+        finish(r, meta_conf_set(req_node(r), m->value, req_query_bool(r, STR_LIT("transient")), &e), &e);
+}
+
+static void
+act_reset_config(struct req *r, struct actmsg *m)
+{
+    struct err e = { .code = 0 };
+
+    UNUSED(m);
+    if (!relay_to_primary(r))
+        finish(r, meta_conf_reset(req_node(r), &e), &e);
+}
+
+/* The same action at every node. */
+static void
+act_everywhere(struct req *r, struct actmsg *m)
+{
+    const struct smap *map = req_views(r)->smap;
+    struct bcast      *b = arena_zalloc(r->arena, (map->nnodes + 1) * sizeof(*b));
+    struct err         e = { .code = 0 };
+    int                rc;
+
+    UNUSED(m);
+    if (b == NULL) {
+        resp_err(r, -AIS_E_TOOBIG, NULL);
+        return;
+    }
+    for (unsigned i = 0; i < map->nnodes; i++)
+        b[i].to = &map->nodes[i];
+    rc = node_bcast(req_node(r), b, map->nnodes, M_PUT, STR_LIT("/v1/daemon"), r->body, r->arena, 64 * KIB,
+                    req_views(r)->conf->client.timeout);
+    if (rc == 0)
+        rc = first_failure(b, map->nnodes, &e);
+    finish(r, rc, &e);
+}
+
+void
+h_proxy_cluster_put(struct req *r)
+{
+    static const struct action acts[] = {
+        { "set-config", act_set_config, NULL },
+        { "reset-config", act_reset_config, NULL },
+        { "rotate-logs", act_everywhere, NULL },
+        { "reset-stats", act_everywhere, NULL },
+        { "clear-lcache", NULL, "clear-lcache" },
+        { "reload-creds", NULL, "cloud backends" },
+        { "start", NULL, "jobs" },
+        { "stop", NULL, "jobs" },
+        { "shutdown", NULL, "cluster shutdown" },
+        { "decommission", NULL, "cluster decommission" },
+        { "start-maintenance", NULL, "node lifecycle" },
+        { "stop-maintenance", NULL, "node lifecycle" },
+        { "decommission-node", NULL, "node lifecycle" },
+        { "shutdown-node", NULL, "node lifecycle" },
+        { "rm-unsafe", NULL, "node lifecycle" },
+    };
+
+    act_dispatch(r, acts, ARRAY_SIZE(acts));
+}
+
+/* PUT /v1/cluster/set-config?k=v */
+void
+h_proxy_cluster_put_verb(struct req *r)
+{
+    struct err     e = { .code = 0 };
+    struct json_t *toset = NULL;
+    bool           transient = false;
+    int            rc;
+
+    if (!str_eqz(r->item[0], "set-config")) {
+        h_not_implemented(r, arena_printf(r->arena, "PUT /v1/cluster/%.*s", STR_FMT(r->item[0])).p);
+        return;
+    }
+    if (relay_to_primary(r))
+        return;
+    rc = req_conf_toset(r, &toset, &transient, &e);
+    if (rc == 0) {
+        rc = meta_conf_set(req_node(r), toset, transient, &e);
+        json_decref(toset);
+    }
+    finish(r, rc, &e);
+}
+
+/* PUT /v1/cluster/proxy/ID: set-primary */
+void
+h_proxy_cluster_put_verb_item(struct req *r)
+{
+    const struct smap *m = req_views(r)->smap;
+    struct err         e = { .code = 0 };
+
+    if (!str_eqz(r->item[0], "proxy")) {
+        h_not_implemented(r, arena_printf(r->arena, "PUT /v1/cluster/%.*s", STR_FMT(r->item[0])).p);
+        return;
+    }
+    if (smap_find(m, r->item[1]) == NULL) {
+        finish(r, err_set(&e, AIS_E_NONODE, "%s: node %.*s is not present in the cluster map", req_node(r)->name,
+                          STR_FMT(r->item[1])), &e);
+        return;
+    }
+    if (m->primary != NULL && str_eqz(r->item[1], m->primary->id))
+        resp_empty(r, 200); /* it is already */
+    else
+        h_not_implemented(r, "set-primary");
+}
+
+/* --- reverse --- */
+
+void
+h_proxy_reverse(struct req *r)
+{
+    struct str          id = req_hdr(r, STR_LIT("Ais-Node-Id"));
+    const struct snode *to;
+    struct err          e = { .code = 0 };
+    struct str          rest = r->path_raw, target;
+    ptrdiff_t           i;
+
+    if (id.n == 0) {
+        finish(r, err_set(&e, AIS_E_INVAL, "%s: missing \"Ais-Node-Id\" header", req_node(r)->name), &e);
+        return;
+    }
+    to = smap_find(req_views(r)->smap, id);
+    if (to == NULL) {
+        finish(r, err_set(&e, AIS_E_NONODE, "%s: node %.*s does not exist", req_node(r)->name, STR_FMT(id)), &e);
+        return;
+    }
+    i = str_find(rest, STR_LIT("/daemon"));
+    if (i < 0) {
+        finish(r, err_set(&e, AIS_E_INVAL, "invalid reverse-proxy request"), &e);
+        return;
+    }
+    rest = str_from_off(rest, (size_t)i);
+    target = arena_printf(r->arena, "/v1%.*s%s%.*s", STR_FMT(rest), r->query_raw.n > 0 ? "?" : "", STR_FMT(r->query_raw));
+    relay_to_node(r, to, target);
+}

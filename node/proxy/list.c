@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * List objects: ask every target for a share of the page, merge what they encoded, ask again where a share ran out.
+ *
+ * Runs on: the request's fiber. Parks.
+ * Wire:    GET /v1/buckets/BUCKET {"action":"list","value":{...}} (native-api.md 3.9)
+ */
+#include <jansson.h>
+#include <stdio.h>
+
+#include "base/util.h"
+#include "proxy/proxy_impl.h"
+
+#define PAGE_BYTES (64u << 20) /* largest page of one target */
+
+int
+ask_targets(struct req *r, enum method m, struct str target, struct str body, size_t max_each, struct bcast **out, unsigned *n,
+            struct err *e)
+{
+    struct node         *nd = req_node(r);
+    struct views        *v = req_views(r);
+    const struct smap   *map = v->smap;
+    struct bcast        *b = arena_zalloc(r->arena, (map->nactive + 1) * sizeof(*b));
+
+    if (map->nactive == 0 || b == NULL) {
+        err_set(e, AIS_E_UNAVAIL, "%s: no available targets", nd->name);
+        return err_tcode(e, "ErrNoNodes");
+    }
+    for (unsigned i = 0; i < map->nactive; i++)
+        b[i].to = map->active[i];
+    *out = b;
+    *n = map->nactive;
+    return node_bcast(nd, b, *n, m, target, body, r->arena, max_each, v->conf->client.list_timeout);
+}
+
+int
+first_failure(struct bcast *b, unsigned n, struct err *e)
+{
+    for (unsigned i = 0; i < n; i++) {
+        if (b[i].rc >= 0)
+            continue;
+        *e = b[i].err;
+        err_fill(e, b[i].rc);
+        return b[i].rc;
+    }
+    return 0;
+}
+
+struct listing {
+    struct req      *r;
+    struct lso_msg   msg;
+    struct bck       b;
+    struct str       path;
+    bool             msgpack;
+    struct bcast    *pages;
+    struct lso_src  *src;
+    unsigned         n;
+    uint32_t         flags;
+};
+
+/* The next page of one target, behind the last name that it gave. */
+static int
+refill(struct listing *l, unsigned i, uint32_t want, struct err *e)
+{
+    struct lso_ask ask;
+    struct sbuf    body;
+    struct hc_resp resp;
+    int            rc;
+
+    lso_ask_from(&ask, &l->msg, l->msgpack);
+    ask.after = arena_str(l->r->arena, l->src[i].name);
+    ask.max = want;
+    sbuf_init(&body, 64 * KIB);
+    lso_ask_encode(&ask, &body);
+    rc = node_call(req_node(l->r), l->pages[i].to, M_POST, l->path, sbuf_str(&body), l->r->arena, PAGE_BYTES,
+                   req_views(l->r)->conf->client.list_timeout, &resp, e);
+    sbuf_fini(&body);
+    if (rc == 0)
+        rc = lso_src_open(&l->src[i], resp.body, l->msgpack, &l->flags);
+    return rc;
+}
+
+static int
+collect(struct listing *l, struct lso_merge *m, struct sbuf *entries, struct err *e)
+{
+    struct lso_ask ask;
+    struct sbuf    body;
+    unsigned      *heap;
+    uint32_t       share;
+    int            rc;
+
+    lso_ask_from(&ask, &l->msg, l->msgpack);
+    share = lso_share(&l->msg, MAX(req_views(l->r)->smap->nactive, 1u));
+    ask.max = share;
+    sbuf_init(&body, 64 * KIB);
+    lso_ask_encode(&ask, &body);
+    rc = ask_targets(l->r, M_POST, l->path, sbuf_str(&body), PAGE_BYTES, &l->pages, &l->n, e);
+    sbuf_fini(&body);
+    if (rc == 0)
+        rc = first_failure(l->pages, l->n, e);
+    if (rc < 0)
+        return rc;
+    l->src = arena_zalloc(l->r->arena, l->n * sizeof(*l->src));
+    heap = arena_alloc(l->r->arena, l->n * sizeof(*heap));
+    if (l->src == NULL || heap == NULL)
+        return -AIS_E_TOOBIG;
+    for (unsigned i = 0; rc == 0 && i < l->n; i++)
+        rc = lso_src_open(&l->src[i], l->pages[i].resp.body, l->msgpack, &l->flags);
+    if (rc < 0)
+        return err_set(e, AIS_E_INTERNAL, "a target answered with a damaged page");
+    lso_merge_init(m, l->src, heap, l->n, l->msgpack, l->msg.pagesize, entries);
+    while ((rc = lso_merge_run(m)) >= 0) {
+        rc = refill(l, (unsigned)rc, MIN(share, l->msg.pagesize - m->nout + 1), e);
+        if (rc < 0)
+            return rc;
+    }
+    return rc == LSO_FULL || rc == LSO_END ? 0 : rc;
+}
+
+static void
+answer(struct listing *l, const struct lso_merge *m, const struct sbuf *entries)
+{
+    struct sbuf head, tail;
+    char        uuid[16];
+    struct str  token = m->nout >= l->msg.pagesize ? m->last : STR_LIT("");
+
+    if (l->msg.uuid[0] == '\0')
+        uuid_gen(uuid);
+    sbuf_init(&head, 64 * KIB);
+    sbuf_init(&tail, 4 * KIB);
+    lso_res_head(&head, l->msgpack, str_z(l->msg.uuid[0] != '\0' ? l->msg.uuid : uuid), token, m->nout);
+    lso_res_tail(&tail, l->msgpack, m->nout, l->flags);
+    if (!l->msgpack)
+        sbuf_putc(&tail, '\n');
+    resp_hdr(l->r, "Content-Type", l->msgpack ? STR_LIT("application/msgpack") : STR_LIT("application/json; charset=utf-8"));
+    if (resp_start(l->r, 200, (int64_t)(head.n + entries->n + tail.n)) == 0 && resp_write(l->r, head.p, head.n) == 0 &&
+        resp_write(l->r, entries->p, entries->n) == 0 && resp_write(l->r, tail.p, tail.n) == 0)
+        (void)resp_end(l->r);
+    sbuf_fini(&head);
+    sbuf_fini(&tail);
+}
+
+void
+list_objects(struct req *r, struct str name, const struct json_t *value)
+{
+    struct node     *n = req_node(r);
+    struct listing   l = { .r = r };
+    struct lso_merge m = { .n = 0 };
+    struct sbuf      entries, path;
+    struct err       e = { .code = 0 };
+    char             disp[BCK_DISPLAY_MAX];
+    int              rc = req_bck(r, name, &l.b, NULL, &e);
+
+    sbuf_init(&entries, 512 * MIB);
+    sbuf_init(&path, 64 * KIB);
+    if (rc == 0)
+        rc = access_check(&l.b, ACC_LIST, &e);
+    if (rc == 0)
+        rc = lso_msg_read(&l.msg, value, n->name, &e);
+    if (rc == 0)
+        rc = lso_msg_check(&l.msg, &l.b, bck_display(&l.b, disp), &e);
+    if (rc == 0) {
+        l.msgpack = http1_accepts(r->head->accept, STR_LIT("application/msgpack"));
+        lso_path(&path, &l.b, LSO_VERB_LIST);
+        l.path = sbuf_str(&path);
+        rc = collect(&l, &m, &entries, &e);
+    }
+    if (rc == 0 && !sbuf_ok(&entries))
+        rc = err_set(&e, AIS_E_TOOBIG, "the page is too large");
+    if (rc < 0) {
+        stat_inc(n->stats, STAT_ERR_LST);
+        resp_err(r, rc, &e);
+    } else {
+        stat_inc(n->stats, STAT_LST);
+        answer(&l, &m, &entries);
+    }
+    sbuf_fini(&entries);
+    sbuf_fini(&path);
+}

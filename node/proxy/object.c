@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Objects at a proxy: find the bucket, compute the owner, redirect. No system call beyond the socket.
+ *
+ * Runs on: the request's fiber. Does not park.
+ * Wire:    /v1/objects/BUCKET/OBJECT (native-api.md 1.5)
+ */
+#include <stdio.h>
+
+#include "base/util.h"
+#include "codec/url.h"
+#include "proxy/proxy_impl.h"
+#include "run/run.h"
+
+int
+access_check(const struct bck *b, enum access a, struct err *e)
+{
+    static const char *const names[] = { "GET",         "HEAD-OBJECT", "PUT",          "APPEND",       "DELETE-OBJECT",
+                                         "MOVE-OBJECT", "PROMOTE",     "UPDATE-OBJECT", "HEAD-BUCKET",  "LIST-OBJECTS",
+                                         "PATCH",       "SET-BUCKET-ACL", "LIST-BUCKETS", "SHOW-CLUSTER", "CREATE-BUCKET",
+                                         "DESTROY-BUCKET", "MOVE-BUCKET", "ADMIN" };
+    char                     disp[BCK_DISPLAY_MAX];
+
+    if (b->access & (1ULL << a))
+        return 0;
+    err_set(e, AIS_E_FORBIDDEN, "bucket %s: %s access denied (0x%llx)", bck_display(b, disp), names[a],
+            (unsigned long long)b->access);
+    return err_tcode(e, "ErrBucketAccessDenied");
+}
+
+/* The right that a method needs. */
+static enum access
+method_access(struct req *r)
+{
+    switch (r->method) {
+    case M_GET:
+        return ACC_GET;
+    case M_HEAD:
+        return ACC_HEAD_OBJ;
+    case M_PUT:
+        return ACC_PUT;
+    case M_DELETE:
+        return ACC_DELETE;
+    case M_PATCH:
+        return ACC_UPDATE;
+    case M_POST:
+        return ACC_PUT;
+    case M_OPTIONS:
+    case M_OTHER:
+        break;
+    }
+    return ACC_ADMIN;
+}
+
+/* Does the decoded path have bytes that must not be copied as they are? Then the URL is built anew. */
+static bool
+must_rebuild(struct str path)
+{
+    for (size_t i = 0; i < path.n; i++)
+        switch (path.p[i]) {
+        case '%':
+        case '?':
+        case '#':
+        case ' ':
+        case '+':
+            return true;
+        default:
+            break;
+        }
+    return false;
+}
+
+struct pair {
+    struct str k, v; /* encoded */
+};
+
+static int
+pair_cmp(const void *a, const void *b)
+{
+    return str_cmp(((const struct pair *)a)->k, ((const struct pair *)b)->k);
+}
+
+/* Path encoded again, the query's pairs sorted with ours among them. */
+static void
+build_anew(struct req *r, struct sbuf *b, const char *pid, const char *utm)
+{
+    struct pair p[102];
+    struct str  rest = r->query_raw, k, v;
+    unsigned    n = 0;
+
+    while (n < 100 && url_query_next(&rest, &k, &v))
+        p[n++] = (struct pair){ k, v };
+    p[n++] = (struct pair){ STR_LIT("pid"), str_z(pid) };
+    p[n++] = (struct pair){ STR_LIT("utm"), str_z(utm) };
+    qsort(p, n, sizeof(p[0]), pair_cmp);
+    url_encode_path(b, r->path);
+    for (unsigned i = 0; i < n; i++) {
+        sbuf_putc(b, i == 0 ? '?' : '&');
+        sbuf_puts(b, p[i].k);
+        sbuf_putc(b, '=');
+        sbuf_puts(b, p[i].v);
+    }
+}
+
+static void
+html_escape(struct sbuf *b, struct str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        switch (s.p[i]) {
+        case '&':
+            sbuf_putz(b, "&amp;");
+            break;
+        case '<':
+            sbuf_putz(b, "&lt;");
+            break;
+        case '>':
+            sbuf_putz(b, "&gt;");
+            break;
+        case '"':
+            sbuf_putz(b, "&#34;");
+            break;
+        case '\'':
+            sbuf_putz(b, "&#39;");
+            break;
+        default:
+            sbuf_putc(b, s.p[i]);
+        }
+}
+
+/* Answer with the target's address; GET gets the little page that the original sends. */
+static void
+send_redirect(struct req *r, struct str location)
+{
+    struct sbuf page;
+
+    resp_hdr(r, "Location", location);
+    if (r->method == M_HEAD) {
+        resp_send(r, 307, "text/html; charset=utf-8", STR_LIT(""));
+        return;
+    }
+    if (r->method != M_GET) {
+        resp_empty(r, 307);
+        return;
+    }
+    sbuf_init(&page, 64 * KIB);
+    sbuf_putz(&page, "<a href=\"");
+    html_escape(&page, location);
+    sbuf_putz(&page, "\">Moved Permanently</a>.\n\n");
+    resp_send(r, 301, "text/html; charset=utf-8", sbuf_str(&page));
+    sbuf_fini(&page);
+}
+
+static const struct net_ep *
+public_ep(const struct snode *t)
+{
+    static _Thread_local unsigned turn;
+
+    if (t->nextra == 0)
+        return &t->pub;
+    turn++;
+    return turn % (t->nextra + 1) == 0 ? &t->pub : &t->extra[turn % (t->nextra + 1) - 1];
+}
+
+/* Location = target + path + query + who redirected and when. */
+static void
+redirect_to(struct req *r, const struct snode *t, struct str path_raw, struct str query_raw)
+{
+    struct node *n = req_node(r);
+    struct sbuf  b;
+    char         utm[72];
+
+    str_from_u64((uint64_t)clock_real(), 36, utm);
+    sbuf_init(&b, 64 * KIB);
+    sbuf_putz(&b, public_ep(t)->url);
+    if (must_rebuild(r->path)) {
+        build_anew(r, &b, n->id, utm);
+    } else {
+        sbuf_puts(&b, path_raw);
+        sbuf_putc(&b, '?');
+        sbuf_puts(&b, query_raw);
+        if (query_raw.n > 0)
+            sbuf_putc(&b, '&');
+        sbuf_putz(&b, "pid=");
+        sbuf_putz(&b, n->id);
+        sbuf_putz(&b, "&utm=");
+        sbuf_putz(&b, utm);
+    }
+    if (sbuf_ok(&b))
+        send_redirect(r, sbuf_str(&b));
+    else
+        resp_err(r, -AIS_E_URITOOLONG, NULL);
+    sbuf_fini(&b);
+}
+
+/* An append goes where its handle says. */
+static int
+owner_of(struct req *r, const struct bck *b, struct str obj, const struct snode **out, struct err *e)
+{
+    const struct smap *m = req_views(r)->smap;
+    struct str         handle, tid, rest;
+    unsigned           bars = 0;
+
+    if (r->method == M_PUT && req_query(r, STR_LIT("append_handle"), &handle) && handle.n > 0) {
+        for (size_t i = 0; i < handle.n; i++)
+            bars += handle.p[i] == '|';
+        rest = handle;
+        if (bars != 3 || !str_split(&rest, '|', &tid))
+            return err_set(e, AIS_E_INVAL, "invalid APPEND handle: \"%.*s\"", STR_FMT(handle));
+        *out = smap_find(m, tid);
+        if (*out == NULL || (*out)->role != ROLE_TARGET)
+            return err_set(e, AIS_E_NONODE, "APPEND handle names an unknown target \"%.*s\"", STR_FMT(tid));
+        return 0;
+    }
+    *out = smap_hrw(m, bck_obj_digest(b, obj));
+    if (*out == NULL) {
+        err_set(e, AIS_E_UNAVAIL, "%s: no available targets, %s", req_node(r)->name, "Smap has none that is active");
+        return err_tcode(e, "ErrNoNodes");
+    }
+    return 0;
+}
+
+void
+redirect_object(struct req *r, struct str bck, struct str obj, struct str path_raw, struct str query_raw)
+{
+    struct err          e = { .code = 0 };
+    struct bck          b;
+    const struct snode *t = NULL;
+    int                 rc = req_bck(r, bck, &b, NULL, &e);
+
+    if (rc == 0)
+        rc = access_check(&b, method_access(r), &e);
+    if (rc == 0)
+        rc = obj_name_check(obj, r->method == M_HEAD, &e);
+    if (rc == 0)
+        rc = owner_of(r, &b, obj, &t, &e);
+    if (rc < 0) {
+        if (r->method == M_GET)
+            stat_inc(req_node(r)->stats, STAT_ERR_GET);
+        resp_err(r, rc, &e);
+        return;
+    }
+    if (r->method == M_GET)
+        stat_inc(req_node(r)->stats, STAT_GET);
+    else if (r->method == M_PUT)
+        stat_inc(req_node(r)->stats, STAT_PUT);
+    redirect_to(r, t, path_raw, query_raw);
+}
+
+void
+h_proxy_obj_redirect(struct req *r)
+{
+    redirect_object(r, r->item[0], r->item[1], r->path_raw, r->query_raw);
+}
+
+/* Actions on an object are the target's to know. */
+void
+h_proxy_obj_post(struct req *r)
+{
+    struct actmsg m;
+    struct err    e = { .code = 0 };
+    int           rc = actmsg_read(r, &m, &e);
+
+    if (rc < 0) {
+        resp_err(r, rc, &e);
+        return;
+    }
+    actmsg_free(&m);
+    redirect_object(r, r->item[0], r->item[1], r->path_raw, r->query_raw);
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The proxy's role: its routes and its bring-up. */
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "base/util.h"
+#include "core/role_types.h"
+#include "proxy/proxy_impl.h"
+
+static void
+h_feature(struct req *r)
+{
+    static const struct {
+        const char *prefix, *feature;
+    } table[] = {
+        { "/v1/etl", "ETL" },           { "/v1/download", "downloader" }, { "/v1/sort", "dsort" },
+        { "/v1/ml", "get-batch" },      { "/v1/tokens", "authentication tokens" },
+        { "/s3", "S3" },
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(table); i++)
+        if (str_starts(r->path, str_z(table[i].prefix))) {
+            h_not_implemented(r, table[i].feature);
+            return;
+        }
+    h_not_implemented(r, "this request");
+}
+
+#define EASY(scheme)                                                                                                   \
+    { M_GET, "/" scheme, h_proxy_easy, R_PUB }, { M_GET, "/" scheme "/*rest", h_proxy_easy, R_PUB },                    \
+        { M_HEAD, "/" scheme "/*rest", h_proxy_easy, R_PUB }, { M_PUT, "/" scheme "/*rest", h_proxy_easy, R_PUB | R_STREAM }, \
+    {                                                                                                                  \
+        M_DELETE, "/" scheme "/*rest", h_proxy_easy, R_PUB                                                             \
+    }
+#define LATER(m, path) { m, path, h_feature, R_PUB | R_STREAM }, { m, path "/*rest", h_feature, R_PUB | R_STREAM }
+
+/* clang-format off */
+static const struct route routes[] = {
+    { M_GET,    "/v1/objects/:bck/*obj",   h_proxy_obj_redirect,          R_PUB },
+    { M_PUT,    "/v1/objects/:bck/*obj",   h_proxy_obj_redirect,          R_PUB | R_STREAM },
+    { M_HEAD,   "/v1/objects/:bck/*obj",   h_proxy_obj_redirect,          R_PUB },
+    { M_DELETE, "/v1/objects/:bck/*obj",   h_proxy_obj_redirect,          R_PUB },
+    { M_PATCH,  "/v1/objects/:bck/*obj",   h_proxy_obj_redirect,          R_PUB },
+    { M_POST,   "/v1/objects/:bck/*obj",   h_proxy_obj_post,              R_PUB },
+    { M_POST,   "/v1/objects/:bck",        h_proxy_promote,               R_PUB },
+    { M_GET,    "/v1/buckets",             h_proxy_buckets_get,           R_PUB },
+    { M_GET,    "/v1/buckets/:bck",        h_proxy_bck_get,               R_PUB },
+    { M_HEAD,   "/v1/buckets/:bck",        h_proxy_bck_head,              R_PUB },
+    { M_HEAD,   "/v1/buckets/:bck/*pfx",   h_proxy_bck_head,              R_PUB },
+    { M_POST,   "/v1/buckets/:bck",        h_proxy_bck_post,              R_PUB },
+    { M_PUT,    "/v1/buckets/:bck",        h_proxy_bck_put,               R_PUB },
+    { M_DELETE, "/v1/buckets/:bck",        h_proxy_bck_delete,            R_PUB },
+    { M_PATCH,  "/v1/buckets/:bck",        h_proxy_bck_patch,             R_PUB },
+    { M_GET,    "/v1/cluster",             h_proxy_cluster_get,           R_PUB | R_CONTROL },
+    { M_PUT,    "/v1/cluster",             h_proxy_cluster_put,           R_PUB | R_CONTROL },
+    { M_PUT,    "/v1/cluster/:verb",       h_proxy_cluster_put_verb,      R_PUB | R_CONTROL },
+    { M_PUT,    "/v1/cluster/:verb/:item", h_proxy_cluster_put_verb_item, R_PUB | R_CONTROL },
+    { M_GET,    "/v1/reverse/daemon",       h_proxy_reverse,              R_PUB },
+    { M_PUT,    "/v1/reverse/daemon",       h_proxy_reverse,              R_PUB },
+    { M_POST,   "/v1/reverse/daemon",       h_proxy_reverse,              R_PUB },
+    { M_DELETE, "/v1/reverse/daemon",       h_proxy_reverse,              R_PUB },
+    { M_GET,    "/v1/reverse/daemon/*rest", h_proxy_reverse,              R_PUB },
+    { M_PUT,    "/v1/reverse/daemon/*rest", h_proxy_reverse,              R_PUB },
+    { M_POST,   "/v1/reverse/daemon/*rest", h_proxy_reverse,              R_PUB },
+    { M_DELETE, "/v1/reverse/daemon/*rest", h_proxy_reverse,              R_PUB },
+    EASY("ais"), EASY("gs"), EASY("az"),
+    LATER(M_GET, "/v1/etl"), LATER(M_PUT, "/v1/etl"), LATER(M_POST, "/v1/etl"), LATER(M_DELETE, "/v1/etl"),
+    LATER(M_GET, "/v1/download"), LATER(M_POST, "/v1/download"), LATER(M_DELETE, "/v1/download"),
+    LATER(M_GET, "/v1/sort"), LATER(M_POST, "/v1/sort"), LATER(M_DELETE, "/v1/sort"),
+    LATER(M_GET, "/v1/ml"), LATER(M_POST, "/v1/tokens"), LATER(M_DELETE, "/v1/tokens"),
+    LATER(M_GET, "/s3"), LATER(M_HEAD, "/s3"), LATER(M_PUT, "/s3"), LATER(M_POST, "/s3"), LATER(M_DELETE, "/s3"),
+};
+/* clang-format on */
+
+static int
+proxy_start(struct node *n, struct err *e)
+{
+    struct proxy *p = xcalloc(1, sizeof(*p));
+
+    UNUSED(e);
+    p->n = n;
+    MUST(pthread_mutex_init(&p->mtx, NULL));
+    n->priv = p;
+    return 0;
+}
+
+static void
+proxy_stop(struct node *n)
+{
+    struct proxy *p = proxy_of(n);
+
+    n->priv = NULL;
+    summaries_free(p);
+    pthread_mutex_destroy(&p->mtx);
+    free(p);
+}
+
+const struct node_role proxy_role = {
+    .role = ROLE_PROXY,
+    .routes = routes,
+    .nroutes = ARRAY_SIZE(routes),
+    .start = proxy_start,
+    .stop = proxy_stop,
+};

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Private to node/proxy: what its handlers share. */
+#ifndef PROXY_PROXY_IMPL_H
+#define PROXY_PROXY_IMPL_H
+
+#include <pthread.h>
+
+#include "base/hmap.h"
+#include "core/node.h"
+#include "core/role_types.h"
+#include "lso/lso.h"
+
+struct proxy {
+    struct node    *n;
+    pthread_mutex_t mtx;       /* protects summaries; leaf, never held across a park */
+    struct hmap     summaries; /* by job id */
+};
+
+static inline struct proxy *
+proxy_of(struct node *n)
+{
+    return n->priv;
+}
+
+/* Access bits of a bucket (native-api.md 2.8). */
+enum access {
+    ACC_GET, ACC_HEAD_OBJ, ACC_PUT, ACC_APPEND, ACC_DELETE, ACC_MOVE, ACC_PROMOTE, ACC_UPDATE, ACC_HEAD_BCK, ACC_LIST,
+    ACC_PATCH, ACC_SET_ACL, ACC_LIST_BCKS, ACC_SHOW, ACC_CREATE, ACC_DESTROY, ACC_MOVE_BCK, ACC_ADMIN
+};
+/* 0, or 403 with AIStore's text. */
+int access_check(const struct bck *b, enum access a, struct err *e);
+
+/* An action of {"action": ...}: what runs it, or the feature that is not there yet. */
+struct action {
+    const char *name;
+    void      (*fn)(struct req *r, struct actmsg *m);
+    const char *feature; /* 501 names it */
+};
+void act_dispatch(struct req *r, const struct action *t, unsigned n);
+
+/* What every live target answered to the same question, in map order; in the arena. -AIS_E_UNAVAIL when there is no target. */
+int ask_targets(struct req *r, enum method m, struct str target, struct str body, size_t max_each, struct bcast **out,
+                unsigned *n, struct err *e);
+/* The first failure among the answers (a node_call failure or an HTTP status of 400 and more), with the target's words. */
+int first_failure(struct bcast *b, unsigned n, struct err *e);
+
+/* object.c */
+void h_proxy_obj_redirect(struct req *r);
+void h_proxy_obj_post(struct req *r);
+void redirect_object(struct req *r, struct str bck, struct str obj, struct str path_raw, struct str query_raw);
+/* bucket.c */
+void h_proxy_bck_post(struct req *r);
+void h_proxy_bck_delete(struct req *r);
+void h_proxy_bck_patch(struct req *r);
+void h_proxy_bck_head(struct req *r);
+void h_proxy_bck_get(struct req *r);
+void h_proxy_bck_put(struct req *r);
+void h_proxy_buckets_get(struct req *r);
+void list_buckets(struct req *r, struct str only);
+/* list.c */
+void list_objects(struct req *r, struct str name, const struct json_t *value);
+/* summary.c */
+void summary_get(struct req *r, struct str name, const struct json_t *value);
+void summary_head(struct req *r, const struct bck *b, struct str prefix, struct str uuid);
+void summaries_free(struct proxy *p);
+/* cluster.c */
+void h_proxy_cluster_get(struct req *r);
+void h_proxy_cluster_put(struct req *r);
+void h_proxy_cluster_put_verb(struct req *r);
+void h_proxy_cluster_put_verb_item(struct req *r);
+void h_proxy_reverse(struct req *r);
+/* easy.c */
+void h_proxy_easy(struct req *r);
+/* promote.c */
+void h_proxy_promote(struct req *r);
+
+#endif

@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Bucket summary: started by the first question, collected in the background, fetched by the next ones.
+ *
+ * A job is a fiber that asks the targets; its result waits here for ten minutes. Runs on: fibers. Parks.
+ * Wire: GET /v1/buckets[/BUCKET] {"action":"summary-bck"}, HEAD ...?bsumm_remote (native-api.md 3.5, 3.8)
+ */
+#include <jansson.h>
+#include <stdlib.h>
+
+#include "base/util.h"
+#include "codec/jw.h"
+#include "proxy/proxy_impl.h"
+#include "run/fiber.h"
+
+#define KEEP_NS SEC_NS(600)
+
+struct summary {
+    struct hnode node;
+    char         id[16];
+    struct node *n;
+    char        *prefix;
+    unsigned     nbcks;
+    struct bck  *bcks;     /* identities; strings in `a` */
+    struct arena *a;
+    bool         done;
+    int          rc;
+    struct err   err;
+    char        *json;     /* array of BsummResult */
+    int64_t      at;
+    unsigned     refs;     /* the table's and the fiber's; under the proxy's mutex */
+};
+
+static void
+summary_free(struct summary *s)
+{
+    arena_free(s->a);
+    free(s->bcks);
+    free(s->prefix);
+    free(s->json);
+    free(s);
+}
+
+void
+summaries_free(struct proxy *p)
+{
+    struct hnode *n, *next;
+
+    for (n = hmap_iter(&p->summaries, NULL); n != NULL; n = next) {
+        next = hmap_iter(&p->summaries, n);
+        summary_free(CONTAINER_OF(n, struct summary, node));
+    }
+    hmap_fini(&p->summaries);
+}
+
+static uint64_t
+id_hash(struct str id)
+{
+    return hash_bytes(id.p, id.n, 3);
+}
+
+static struct summary *
+find_locked(struct proxy *p, struct str id)
+{
+    uint64_t h = id_hash(id);
+
+    for (struct hnode *n = hmap_first(&p->summaries, h); n != NULL; n = hmap_next_same(n, h))
+        if (str_eqz(id, CONTAINER_OF(n, struct summary, node)->id))
+            return CONTAINER_OF(n, struct summary, node);
+    return NULL;
+}
+
+/* Old results make room. */
+static void
+expire_locked(struct proxy *p)
+{
+    struct hnode *n, *next;
+    int64_t       now = clock_mono();
+
+    for (n = hmap_iter(&p->summaries, NULL); n != NULL; n = next) {
+        struct summary *s = CONTAINER_OF(n, struct summary, node);
+
+        next = hmap_iter(&p->summaries, n);
+        if (s->done && s->at + KEEP_NS < now) {
+            hmap_del(&p->summaries, n);
+            summary_free(s);
+        }
+    }
+}
+
+static void
+put_result(struct jw *w, const struct bck *b, const struct lso_sum *t)
+{
+    jw_obj(w);
+    jw_kstr(w, "name", b->name);
+    jw_kstrz(w, "provider", provider_name(b->provider));
+    jw_key(w, "namespace");
+    jw_obj(w);
+    jw_kstr(w, "uuid", b->ns_uuid);
+    jw_kstr(w, "name", b->ns_name);
+    jw_obj_end(w);
+    jw_key(w, "ObjCount");
+    jw_obj(w);
+    jw_ku64s(w, "obj_count_present", t->objects);
+    jw_ku64s(w, "obj_count_remote", 0);
+    jw_obj_end(w);
+    jw_key(w, "ObjSize");
+    jw_obj(w);
+    jw_ku64(w, "obj_min_size", t->objects == 0 ? 0 : t->min_size);
+    jw_ku64(w, "obj_avg_size", t->objects == 0 ? 0 : t->bytes / t->objects);
+    jw_ku64(w, "obj_max_size", t->max_size);
+    jw_obj_end(w);
+    jw_key(w, "TotalSize");
+    jw_obj(w);
+    jw_ku64s(w, "size_on_disk", t->on_disk);
+    jw_ku64s(w, "size_all_present_objs", t->bytes);
+    jw_ku64s(w, "size_all_remote_objs", 0);
+    jw_ku64s(w, "total_disks_size", t->capacity);
+    jw_obj_end(w);
+    jw_ku64(w, "used_pct", t->capacity == 0 ? 0 : t->on_disk * 100 / t->capacity);
+    jw_kbool(w, "is_present", false);
+    jw_obj_end(w);
+}
+
+/* One bucket, over all targets. */
+static int
+sum_bucket(struct summary *s, const struct smap *map, const struct bck *b, int64_t timeout, struct lso_sum *t)
+{
+    struct arena *a = arena_new(4096, 8 * MIB);
+    struct bcast *c = arena_zalloc(a, (map->nactive + 1) * sizeof(*c));
+    struct sbuf   path;
+    int           rc = c == NULL ? -AIS_E_NOMEM : 0;
+
+    *t = (struct lso_sum){ .min_size = UINT64_MAX };
+    sbuf_init(&path, 64 * KIB);
+    lso_path(&path, b, LSO_VERB_SUMMARY);
+    for (unsigned i = 0; i < map->nactive; i++)
+        c[i].to = map->active[i];
+    if (rc == 0)
+        rc = node_bcast(s->n, c, map->nactive, M_POST, sbuf_str(&path), str_z(s->prefix), a, 64 * KIB, timeout);
+    if (rc == 0)
+        rc = first_failure(c, map->nactive, &s->err);
+    for (unsigned i = 0; rc == 0 && i < map->nactive; i++) {
+        struct lso_sum one;
+
+        rc = lso_sum_read(&one, c[i].resp.body, &s->err);
+        if (rc < 0)
+            break;
+        t->objects += one.objects;
+        t->bytes += one.bytes;
+        t->on_disk += one.on_disk;
+        t->capacity += one.capacity;
+        t->max_size = MAX(t->max_size, one.max_size);
+        if (one.objects > 0)
+            t->min_size = MIN(t->min_size, one.min_size);
+    }
+    sbuf_fini(&path);
+    arena_free(a);
+    return rc;
+}
+
+static void
+summary_fiber(void *arg)
+{
+    struct summary *s = arg;
+    struct proxy   *p = proxy_of(s->n);
+    struct views    v;
+    struct sbuf     out;
+    struct jw       w;
+    int             rc = 0;
+
+    views_get(s->n, &v);
+    sbuf_init(&out, 64 * MIB);
+    jw_init(&w, &out, 0);
+    jw_arr(&w);
+    for (unsigned i = 0; i < s->nbcks && rc == 0; i++) {
+        struct lso_sum t;
+
+        rc = sum_bucket(s, v.smap, &s->bcks[i], v.conf->client.list_timeout, &t);
+        if (rc == -AIS_E_NOBCK && s->nbcks > 1) { /* gone meanwhile */
+            rc = 0;
+            err_clear(&s->err);
+            continue;
+        }
+        if (rc == 0)
+            put_result(&w, &s->bcks[i], &t);
+    }
+    jw_arr_end(&w);
+    views_put(&v);
+    if (rc == 0 && !sbuf_ok(&out))
+        rc = -AIS_E_TOOBIG;
+    pthread_mutex_lock(&p->mtx);
+    s->rc = rc;
+    s->at = clock_mono();
+    if (rc == 0) {
+        s->json = out.p;
+    } else {
+        err_fill(&s->err, rc);
+        sbuf_fini(&out);
+    }
+    s->done = true;
+    pthread_mutex_unlock(&p->mtx);
+}
+
+static struct bck
+copy_id(struct arena *a, const struct bck *b)
+{
+    struct bck c = *b;
+
+    c.name = arena_str(a, b->name);
+    c.ns_uuid = arena_str(a, b->ns_uuid);
+    c.ns_name = arena_str(a, b->ns_name);
+    return c;
+}
+
+/* Start a job over one bucket, or over all (of a provider). */
+static int
+summary_start(struct req *r, const struct bck *one, struct str prefix, char id[16])
+{
+    const struct bmd *m = req_views(r)->bmd;
+    struct proxy     *p = proxy_of(req_node(r));
+    struct summary   *s = xcalloc(1, sizeof(*s));
+    enum provider     prov = PROV_AIS;
+    struct str        v;
+    bool              all = !req_query(r, STR_LIT("provider"), &v) || !provider_by_name(v, &prov);
+    int               rc;
+
+    s->n = req_node(r);
+    s->prefix = xstrndup(prefix.p == NULL ? "" : prefix.p, prefix.n);
+    s->a = arena_new(1024, 64 * MIB);
+    s->bcks = xcalloc(m->n + 1, sizeof(*s->bcks));
+    if (one != NULL)
+        s->bcks[s->nbcks++] = copy_id(s->a, one);
+    for (unsigned i = 0; one == NULL && i < m->n; i++)
+        if (all || m->sorted[i]->bck.provider == prov)
+            s->bcks[s->nbcks++] = copy_id(s->a, &m->sorted[i]->bck);
+    uuid_gen(s->id);
+    memcpy(id, s->id, 16);
+    pthread_mutex_lock(&p->mtx);
+    expire_locked(p);
+    hmap_add(&p->summaries, &s->node, id_hash(str_z(s->id)));
+    pthread_mutex_unlock(&p->mtx);
+    rc = fiber_spawn(loop_self(), "summary", summary_fiber, s);
+    if (rc < 0) {
+        pthread_mutex_lock(&p->mtx);
+        hmap_del(&p->summaries, &s->node);
+        pthread_mutex_unlock(&p->mtx);
+        summary_free(s);
+    }
+    return rc;
+}
+
+/* 200 with the result in the arena, 202 while it runs, or an error. */
+static int
+summary_poll(struct req *r, struct str id, struct str *json, struct err *e)
+{
+    struct proxy   *p = proxy_of(req_node(r));
+    struct summary *s;
+    int             rc = 202;
+
+    pthread_mutex_lock(&p->mtx);
+    s = find_locked(p, id);
+    if (s == NULL) {
+        rc = err_set(e, AIS_E_NOXACT, "%s: summary-bck[%.*s] does not exist", req_node(r)->name, STR_FMT(id));
+    } else if (s->done && s->rc < 0) {
+        *e = s->err;
+        rc = s->rc == -AIS_E_NOBCK ? (err_status(e, 410), s->rc) : s->rc;
+    } else if (s->done) {
+        *json = arena_str(r->arena, str_z(s->json));
+        rc = json->p == NULL ? -AIS_E_TOOBIG : 200;
+    }
+    pthread_mutex_unlock(&p->mtx);
+    return rc;
+}
+
+static struct str
+member(const struct json_t *v, const char *key)
+{
+    const json_t *s = v == NULL ? NULL : json_get_fold(v, key);
+
+    return s != NULL && json_is_string(s) ? str_from(json_string_value(s), json_string_length(s)) : STR_LIT("");
+}
+
+void
+summary_get(struct req *r, struct str name, const struct json_t *value)
+{
+    struct str id = member(value, "uuid"), json = STR_NULL;
+    struct err e = { .code = 0 };
+    struct bck b;
+    char       nid[16];
+    int        rc = name.n > 0 ? req_bck(r, name, &b, NULL, &e) : 0;
+
+    if (rc == 0 && id.n == 0) {
+        rc = summary_start(r, name.n > 0 ? &b : NULL, member(value, "prefix"), nid);
+        if (rc == 0) {
+            resp_send(r, 202, "text/plain; charset=utf-8", str_z(nid));
+            return;
+        }
+    } else if (rc == 0) {
+        rc = summary_poll(r, id, &json, &e);
+    }
+    if (rc < 0)
+        resp_err(r, rc, &e);
+    else
+        resp_send(r, rc, "text/plain; charset=utf-8", rc == 200 ? arena_printf(r->arena, "%.*s\n", STR_FMT(json))
+                                                                : STR_LIT("[]"));
+}
+
+void
+summary_head(struct req *r, const struct bck *b, struct str prefix, struct str id)
+{
+    struct str json = STR_NULL;
+    struct err e = { .code = 0 };
+    char       nid[16];
+    int        rc;
+
+    if (id.n == 0) {
+        rc = summary_start(r, b, prefix, nid);
+        if (rc == 0) {
+            resp_hdr(r, "Ais-Xaction-Id", str_z(nid));
+            resp_empty(r, 202);
+            return;
+        }
+    } else {
+        rc = summary_poll(r, id, &json, &e);
+    }
+    if (rc < 0) {
+        resp_err(r, rc, &e);
+        return;
+    }
+    resp_hdr(r, "Ais-Xaction-Id", id);
+    if (rc == 200 && json.n > 2) /* the one element of the array */
+        resp_hdr(r, "Ais-Bucket-Summ", str_from(json.p + 1, json.n - 2));
+    resp_empty(r, rc);
+}
