@@ -168,10 +168,10 @@ list_objects(struct req *r, struct str name, const struct json_t *value)
     if (rc == 0 && !sbuf_ok(&entries))
         rc = err_set(&e, AIS_E_TOOBIG, "the page is too large");
     if (rc < 0) {
-        stat_inc(n->stats, STAT_ERR_LST);
+        stat_inc(n->stats, STAT_ERR_LST_N);
         resp_err(r, rc, &e);
     } else {
-        stat_inc(n->stats, STAT_LST);
+        stat_inc(n->stats, STAT_LST_N);
         answer(&l, &m, &entries);
     }
     sbuf_fini(&entries);

@@ -235,14 +235,14 @@ redirect_object(struct req *r, struct str bck, struct str obj, struct str path_r
         rc = owner_of(r, &b, obj, &t, &e);
     if (rc < 0) {
         if (r->method == M_GET)
-            stat_inc(req_node(r)->stats, STAT_ERR_GET);
+            stat_inc(req_node(r)->stats, STAT_ERR_GET_N);
         resp_err(r, rc, &e);
         return;
     }
     if (r->method == M_GET)
-        stat_inc(req_node(r)->stats, STAT_GET);
+        stat_inc(req_node(r)->stats, STAT_GET_N);
     else if (r->method == M_PUT)
-        stat_inc(req_node(r)->stats, STAT_PUT);
+        stat_inc(req_node(r)->stats, STAT_PUT_N);
     redirect_to(r, t, path_raw, query_raw);
 }
 
