@@ -194,5 +194,5 @@ lso_res_tail(struct sbuf *out, bool msgpack, uint32_t n, uint32_t flags)
         mp_u64(out, flags);
         return;
     }
-    sbuf_printf(out, "%s,\"flags\":%u}\n", n > 0 ? "]" : "", flags);
+    sbuf_printf(out, "%s,\"flags\":%u}", n > 0 ? "]" : "", flags);
 }

@@ -43,7 +43,7 @@ part_store(struct req *r, struct objreq *o, uint64_t *nbytes, struct err *e)
 {
     struct put_attrs a;
     struct put      *p;
-    unsigned         num;
+    unsigned         num = 0;
     int              rc;
 
     rc = part_number(r, o, &num, e);

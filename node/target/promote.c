@@ -2,10 +2,12 @@
 /*
  * Promote: files that this target can see become objects, each on its owner.
  *
- * POST /v1/txn/BUCKET/promote from the proxy, body
- *     {"src": "/abs/path", "obj": name or prefix, "rcr": recursive, "ovw": overwrite, "dls": delete source, "mine": bool}
- * "mine": only what this target owns; for sources that every target sees. The answer: {"objects":"N","bytes":"M","found":bool}.
- * Only below PROMOTE_ROOT, without following symbolic links.
+ * POST /v1/buckets/BUCKET/_promote from the proxy, body
+ *     {"src": "/abs/path", "obj": name or prefix, "rcr": recursive, "ovw": overwrite, "dls": delete source, "mine": bool, "probe": bool}
+ * "probe": only look. "mine": only what this target owns, for a source that every target sees. The answer:
+ *     {"found": bool, "files": "N", "names": "hash", "objects": "N", "bytes": "M"}
+ * files and names say what is at the source, the same at every target that sees the same; objects and bytes what was stored. Only
+ * below PROMOTE_ROOT, without following symbolic links.
  *
  * Runs on: the request's fiber; directories are read in the offload pool. Wire: native-api.md 4.7.
  */
@@ -31,9 +33,10 @@
 struct promote {
     char        src[PATH_MAX];
     struct str  obj;
-    bool        recursive, overwrite, delete_src, mine;
+    bool        recursive, overwrite, delete_src, mine, probe;
     bool        found, is_dir;
-    struct sbuf files; /* paths, NUL after each */
+    struct sbuf files;         /* paths, NUL after each */
+    uint64_t    nfiles, names; /* how many; sum of the hashes of their paths: the order does not matter */
     uint64_t    objects, bytes;
     int         rc;            /* of the scan */
     struct copier copy;        /* its arena is emptied after each file */
@@ -42,6 +45,17 @@ struct promote {
 /* --- finding the files: in the offload pool --- */
 
 static int scan_dir(struct promote *p, const char *dir, unsigned depth);
+
+static int
+scan_add(struct promote *p, const char *path)
+{
+    size_t n = strlen(path);
+
+    sbuf_put(&p->files, path, n + 1);
+    p->nfiles++;
+    p->names += xxh64(path, n, 0);
+    return sbuf_ok(&p->files) ? 0 : -AIS_E_TOOBIG;
+}
 
 static int
 scan_entry(struct promote *p, const char *dir, const struct dirent *de, unsigned depth)
@@ -56,9 +70,7 @@ scan_entry(struct promote *p, const char *dir, const struct dirent *de, unsigned
         return errno == ENOENT ? 0 : err_from_errno(errno);
     if (S_ISDIR(st.st_mode))
         return p->recursive ? scan_dir(p, path, depth + 1) : 0;
-    if (S_ISREG(st.st_mode))
-        sbuf_put(&p->files, path, strlen(path) + 1);
-    return sbuf_ok(&p->files) ? 0 : -AIS_E_TOOBIG;
+    return S_ISREG(st.st_mode) ? scan_add(p, path) : 0;
 }
 
 static int
@@ -106,7 +118,7 @@ scan(void *arg)
     if (p->is_dir)
         p->rc = scan_dir(p, real, 0);
     else if (S_ISREG(st.st_mode))
-        sbuf_put(&p->files, real, strlen(real) + 1);
+        p->rc = scan_add(p, real);
 }
 
 /* --- one file --- */
@@ -149,7 +161,7 @@ promote_file(struct promote *p, const struct bck *b, const char *path, struct er
 {
     struct str          name = object_name(p, path);
     const struct snode *owner;
-    uint64_t            size;
+    uint64_t            size = 0;
     int                 fd, rc;
 
     rc = obj_name_check(name, false, e);
@@ -183,6 +195,8 @@ promote_all(struct promote *p, const struct bck *b, struct err *e)
     offload(scan, p);
     if (p->rc < 0)
         return err_set(e, -p->rc, "cannot promote %s: %s", p->src, err_text(p->rc));
+    if (p->probe)
+        return 0;
     path = p->files.p;
     end = path + p->files.n;
     while (rc == 0 && path < end) {
@@ -214,6 +228,7 @@ promote_read(struct promote *p, const json_t *j, struct err *e)
     p->overwrite = flag(j, "ovw");
     p->delete_src = flag(j, "dls");
     p->mine = flag(j, "mine");
+    p->probe = flag(j, "probe");
     return 0;
 }
 
@@ -226,9 +241,11 @@ promote_answer(struct req *r, const struct promote *p)
     sbuf_init(&out, 4 * KIB);
     jw_init(&w, &out, 0);
     jw_obj(&w);
+    jw_kbool(&w, "found", p->found);
+    jw_ku64s(&w, "files", p->nfiles);
+    jw_ku64s(&w, "names", p->names);
     jw_ku64s(&w, "objects", p->objects);
     jw_ku64s(&w, "bytes", p->bytes);
-    jw_kbool(&w, "found", p->found);
     jw_obj_end(&w);
     ais_send_json(r, &out);
     sbuf_fini(&out);

@@ -4,13 +4,11 @@
  *
  * Wire: native-api.md 1.3.
  */
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/log.h"
 #include "base/util.h"
 #include "core/conf.h"
-#include "run/disk.h"
 #include "target/target_impl.h"
 
 #define ANY_NET (R_PUB | R_CONTROL | R_DATA)
@@ -27,7 +25,7 @@ static const struct route routes[] = {
     { M_POST,   "/v1/objects/:bck",            h_target_objs_post,     ANY_NET },
     { M_POST,   "/v1/buckets/:bck/_list",      h_target_bck_list,      INTRA },
     { M_POST,   "/v1/buckets/:bck/_summary",   h_target_bck_summary,   INTRA },
-    { M_POST,   "/v1/txn/:bck/promote",        h_target_promote,       INTRA },
+    { M_POST,   "/v1/buckets/:bck/_promote",   h_target_promote,       INTRA },
     { M_HEAD,   "/v1/buckets/:bck",            h_target_bck_head,      ANY_NET | R_INTRA },
     { M_GET,    "/v1/buckets",                 h_target_bck_get,       ANY_NET | R_INTRA },
     { M_GET,    "/v1/buckets/:bck",            h_target_bck_get,       ANY_NET | R_INTRA },
@@ -57,56 +55,25 @@ h_target_xactions_put(struct req *r)
 
 /* --- start and stop --- */
 
-/* Mountpaths of a development cluster: <root>/mp<i>/<instance>, made here. */
-static int
-test_paths(const struct local_conf *lc, char paths[MAX_MPATHS][256], struct err *e)
-{
-    auto_free char *inside = NULL;
-    int64_t         i;
-    int             rc;
-
-    if (lc->test_fspaths.count > MAX_MPATHS)
-        return err_set(e, AIS_E_INVAL, "test_fspaths.count: at most %d mountpaths", MAX_MPATHS);
-    for (i = 0; i < lc->test_fspaths.count; i++) {
-        snprintf(paths[i], 256, "%s/mp%lld/%lld", lc->test_fspaths.root, (long long)i + 1,
-                 (long long)lc->test_fspaths.instance);
-        free(inside);
-        inside = xasprintf("%s/.", paths[i]);
-        rc = disk_mkdir_parents(inside, 0755);
-        if (rc < 0 && rc != -AIS_E_EXISTS)
-            return err_set(e, -rc, "failed to create mountpath %s: %s", paths[i], err_text(rc));
-    }
-    return 0;
-}
-
-static int
-store_conf_fill(struct node *n, struct store_conf *c, char paths[MAX_MPATHS][256], struct err *e)
+/* Mountpaths out of the local configuration, where core has put those of test_fspaths, too. */
+static struct store_conf *
+store_conf_new(struct node *n)
 {
     const struct local_conf *lc = &n->local;
+    struct store_conf       *c = xcalloc(1, sizeof(*c));
     unsigned                 i;
-    int                      rc;
 
-    *c = (struct store_conf){ .run = n->run,
-                              .node_id = n->id,
-                              .start_with_lost_mpath = n->start_with_lost_mpath,
-                              .npaths = lc->nfspaths };
+    c->run = n->run;
+    c->node_id = n->id;
+    c->start_with_lost_mpath = n->start_with_lost_mpath;
+    c->npaths = lc->nfspaths;
+    c->allow_shared_fs = n->testing;
     for (i = 0; i < lc->nfspaths; i++) {
         c->paths[i].path = lc->fspaths[i].path;
         c->paths[i].label = lc->fspaths[i].label;
         c->allow_shared_fs |= lc->fspaths[i].label[0] != '\0';
     }
-    if (lc->test_fspaths.count <= 0)
-        return 0;
-    rc = test_paths(lc, paths, e);
-    if (rc < 0)
-        return rc;
-    c->allow_shared_fs = true;
-    c->npaths = (unsigned)lc->test_fspaths.count;
-    for (i = 0; i < c->npaths; i++) {
-        c->paths[i].path = paths[i];
-        c->paths[i].label = "";
-    }
-    return 0;
+    return c;
 }
 
 static void
@@ -133,16 +100,12 @@ adopt_all(struct node *n, const struct bmd *m, struct err *e)
 static int
 start_store(struct node *n, struct err *e)
 {
-    char(*paths)[256] = xcalloc(MAX_MPATHS, sizeof(*paths));
-    struct store_conf *c = xcalloc(1, sizeof(*c));
+    struct store_conf *c = store_conf_new(n);
     struct views       v;
     int                rc;
 
-    rc = store_conf_fill(n, c, paths, e);
-    if (rc == 0)
-        rc = store_open(c, &n->store, e);
+    rc = store_open(c, &n->store, e);
     free(c);
-    free(paths);
     if (rc < 0)
         return rc;
     views_get(n, &v);
