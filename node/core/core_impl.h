@@ -42,6 +42,8 @@ struct member {
     uint64_t          seq;                      /* of adopted sets */
     TAILQ_HEAD(, sync_wait) waits;
     int64_t           last_join;                /* clock_mono of the last autoreg */
+    int64_t           refused_at;               /* the last refusal that was logged, and whose */
+    char              refused_id[NODE_ID_MAX + 1];
 
     /* configuration of this node alone, on top of the cluster's */
     struct json_t    *conf_override, *conf_transient;

@@ -316,6 +316,25 @@ uuid_same(struct node *n, const json_t *j, const char *who, struct err *e)
     return rc;
 }
 
+/* A refused node asks again every second; one line in ten seconds says enough. */
+static void
+refused_log(struct node *n, const char *id, const struct err *e)
+{
+    struct member *m = n->member;
+    int64_t        now = clock_mono();
+    bool           say;
+
+    MUST(pthread_mutex_lock(&m->mtx));
+    say = m->refused_at == 0 || now - m->refused_at > SEC_NS(10) || strcmp(m->refused_id, id) != 0;
+    if (say) {
+        m->refused_at = now;
+        str_copyz(str_z(id), m->refused_id, sizeof(m->refused_id));
+    }
+    MUST(pthread_mutex_unlock(&m->mtx));
+    if (say)
+        log_warn("node refused", { "node", LZ(id) }, { "error", LZ(e->text) });
+}
+
 void
 h_node_autoreg(struct req *r)
 {
@@ -346,7 +365,7 @@ h_node_autoreg(struct req *r)
         log_info("node joined", { "node", LZ(sn->name) }, { "url", LZ(sn->pub.url) });
         reply_meta(r, NULL);
     } else {
-        log_warn("node refused", { "node", LZ(sn->id) }, { "error", LZ(e.text) });
+        refused_log(n, sn->id, &e);
         resp_err(r, rc, &e);
     }
     json_decref(j);
