@@ -89,7 +89,7 @@ struct cluster_conf {
         char raw[2048]; /* the optional members (signature, oidc, ...) as JSON, kept as given */
     } auth;
     char backend[4096];  /* JSON, kept as given: provider -> object */
-    char uuid[40], lastupdate_time[40];
+    char uuid[40], lastupdate_time[80];
     struct {
         char primary_url[300], original_url[300], discovery_url[300];
         bool non_electable;
