@@ -331,15 +331,14 @@ mpath_available(struct node *n, struct str path)
     return i < count;
 }
 
+/* Look at the file system again: capacity, disks, media. */
 static int
 act_rescan(struct req *r, struct str path, bool *noop, struct err *e)
 {
-    uint64_t objects;
-
     (void)noop;
     if (!mpath_available(req_node(r), path))
         return err_set(e, AIS_E_NOMPATH, "mountpath %.*s does not exist", STR_FMT(path));
-    return store_mpath_rebuild(req_node(r)->store, path, &objects, e);
+    return store_cap_refresh(req_node(r)->store);
 }
 
 static int
