@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The metadata log: what was answered survives, what was not may vanish, damage is noticed. */
+#include "unit.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "core/consensus.c"
+
+#include "on_fiber.h"
+
+/* A state machine that remembers every command; "bad..." is refused. */
+struct words {
+    struct sbuf b;
+    unsigned    applied, restored;
+};
+
+static int
+words_apply(void *ctx, uint64_t index, struct str cmd, struct err *result)
+{
+    struct words *w = ctx;
+
+    (void)index;
+    w->applied++;
+    if (str_starts(cmd, STR_LIT("bad")))
+        return err_set(result, AIS_E_CONFLICT, "refused");
+    sbuf_puts(&w->b, cmd);
+    sbuf_putc(&w->b, '\n');
+    return 0;
+}
+
+static int
+words_snapshot(void *ctx, char **json, size_t *n)
+{
+    struct words *w = ctx;
+
+    *json = xstrndup(w->b.p == NULL ? "" : w->b.p, w->b.n);
+    *n = w->b.n;
+    return 0;
+}
+
+static int
+words_restore(void *ctx, struct str json, struct err *e)
+{
+    struct words *w = ctx;
+
+    (void)e;
+    w->restored++;
+    sbuf_reset(&w->b);
+    sbuf_puts(&w->b, json);
+    return 0;
+}
+
+struct fixture {
+    char        *dir;
+    struct run  *run;
+    struct words words;
+    struct cons *cons;
+    uint32_t     snap_every;
+    struct err   err;
+};
+
+static int
+fx_open(struct fixture *f)
+{
+    struct cons_conf c = { .run = f->run, .dir = f->dir, .id = "unit", .snap_every = f->snap_every, .ctx = &f->words,
+                           .apply = words_apply, .snapshot = words_snapshot, .restore = words_restore };
+
+    memset(&f->words, 0, sizeof(f->words));
+    sbuf_init(&f->words.b, 64 * MIB);
+    err_clear(&f->err);
+    return cons_open(&c, &f->cons, &f->err);
+}
+
+static void
+fx_close(struct fixture *f)
+{
+    cons_close(f->cons);
+    f->cons = NULL;
+    sbuf_fini(&f->words.b);
+}
+
+static void
+fx_reopen(struct fixture *f)
+{
+    fx_close(f);
+    assert_int_equal(0, fx_open(f));
+}
+
+static int
+fx_setup(void **state)
+{
+    struct fixture *f = xcalloc(1, sizeof(*f));
+
+    f->dir = test_dir_new();
+    f->run = test_run_new(2);
+    *state = f;
+    return fx_open(f);
+}
+
+static int
+fx_teardown(void **state)
+{
+    struct fixture *f = *state;
+
+    if (f->cons != NULL)
+        fx_close(f);
+    else
+        sbuf_fini(&f->words.b);
+    test_run_free(f->run);
+    test_dir_free(f->dir);
+    free(f);
+    return 0;
+}
+
+struct proposing {
+    struct cons *c;
+    const char  *word;
+    int          rc;
+    struct err   e;
+};
+
+static void
+propose_fiber(void *arg)
+{
+    struct proposing *p = arg;
+
+    err_clear(&p->e);
+    p->rc = cons_propose(p->c, str_z(p->word), NO_DEADLINE, &p->e);
+}
+
+static int
+fx_propose(struct fixture *f, const char *word)
+{
+    struct proposing p = { .c = f->cons, .word = word };
+
+    on_fiber(f->run, 0, propose_fiber, &p);
+    f->err = p.e;
+    return p.rc;
+}
+
+static char *
+fx_log(struct fixture *f)
+{
+    return log_path_of(f->cons, f->cons->log_first);
+}
+
+/* --- tests --- */
+static void
+commands_are_there_after_reopening(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_int_equal(0, cons_applied(f->cons));
+    assert_int_equal(0, fx_propose(f, "one"));
+    assert_int_equal(0, fx_propose(f, "two"));
+    assert_int_equal(2, cons_applied(f->cons));
+    fx_reopen(f);
+    assert_int_equal(2, cons_applied(f->cons));
+    assert_string_equal("one\ntwo\n", f->words.b.p);
+}
+
+static void
+every_open_leads_in_a_term_of_its_own(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_int_equal(1, cons_fence(f->cons).epoch);
+    assert_int_equal(1, cons_fence(f->cons).term);
+    fx_reopen(f);
+    assert_int_equal(1, cons_fence(f->cons).epoch);
+    assert_int_equal(2, cons_fence(f->cons).term);
+    assert_true(cons_is_leader(f->cons));
+}
+
+static void
+the_state_machines_refusal_reaches_the_proposer(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_int_equal(-AIS_E_CONFLICT, fx_propose(f, "bad idea"));
+    assert_string_equal("refused", f->err.text);
+    assert_int_equal(0, fx_propose(f, "good"));
+    fx_reopen(f);
+    assert_int_equal(2, f->words.applied);
+    assert_string_equal("good\n", f->words.b.p);
+}
+
+static void
+many_proposals_share_a_flush_and_keep_their_order(void **state)
+{
+    struct fixture  *f = *state;
+    enum { N = 200 };
+    struct proposing p[N];
+    char             word[N][16];
+
+    for (int i = 0; i < N; i++) {
+        snprintf(word[i], sizeof(word[i]), "w%d", i);
+        p[i] = (struct proposing){ .c = f->cons, .word = word[i], .rc = 1 };
+        assert_int_equal(0, fiber_spawn(run_loop(f->run, (unsigned)i % 2), "p", propose_fiber, &p[i]));
+    }
+    for (int i = 0; i < 1000 && cons_applied(f->cons) < N; i++)
+        usleep(1000);
+    assert_int_equal(0, fx_propose(f, "last"));
+    assert_int_equal(N + 1, cons_applied(f->cons));
+    for (int i = 0; i < N; i++)
+        assert_int_equal(0, p[i].rc);
+    fx_reopen(f);
+    assert_int_equal(N + 1, f->words.applied);
+}
+
+static void
+a_snapshot_replaces_the_log(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t       *first;
+    size_t          n;
+    char            w[16];
+
+    fx_close(f);
+    f->snap_every = 10;
+    assert_int_equal(0, fx_open(f));
+    for (int i = 0; i < 25; i++) {
+        snprintf(w, sizeof(w), "%d", i);
+        assert_int_equal(0, fx_propose(f, w));
+    }
+    fx_reopen(f);
+    assert_int_equal(0, log_list(f->cons, &first, &n));
+    assert_int_equal(1, n);
+    free(first);
+    assert_int_equal(1, f->words.restored);
+    assert_in_range(f->words.applied, 0, 9); /* only what came after it */
+    assert_int_equal(25, cons_applied(f->cons));
+    assert_true(str_ends(sbuf_str(&f->words.b), STR_LIT("23\n24\n")));
+}
+
+/* Cut the log at every byte of its last frame: the first two commands stay, the third goes, and the log works on. */
+static void
+a_torn_end_is_cut_off(void **state)
+{
+    struct fixture *f = *state;
+    auto_free char *log = NULL, *image = NULL;
+    size_t          len, two, cut;
+
+    assert_int_equal(0, fx_propose(f, "one"));
+    assert_int_equal(0, fx_propose(f, "two"));
+    two = f->cons->log_off;
+    assert_int_equal(0, fx_propose(f, "three"));
+    log = fx_log(f);
+    fx_close(f);
+    assert_int_equal(0, disk_read_file(log, 1 * MIB, &image, &len));
+    for (cut = two; cut < len; cut++) {
+        int fd = open(log, O_WRONLY | O_TRUNC);
+
+        assert_true(fd >= 0);
+        assert_int_equal(cut, write(fd, image, cut));
+        close(fd);
+        assert_int_equal(0, fx_open(f));
+        assert_int_equal(2, cons_applied(f->cons));
+        assert_string_equal("one\ntwo\n", f->words.b.p);
+        assert_int_equal(0, fx_propose(f, "again"));
+        fx_reopen(f);
+        assert_string_equal("one\ntwo\nagain\n", f->words.b.p);
+        fx_close(f);
+    }
+    assert_int_equal(0, fx_open(f));
+}
+
+static void
+damage_before_committed_entries_refuses_to_open(void **state)
+{
+    struct fixture *f = *state;
+    auto_free char *log = NULL;
+    char            c = 'X';
+    uint64_t        one;
+    int             fd;
+
+    assert_int_equal(0, fx_propose(f, "one"));
+    one = f->cons->log_off;
+    assert_int_equal(0, fx_propose(f, "two"));
+    assert_int_equal(0, fx_propose(f, "three"));
+    log = fx_log(f);
+    fx_close(f);
+    fd = open(log, O_WRONLY);
+    assert_int_equal(1, pwrite(fd, &c, 1, (off_t)one + FRAME_HEAD + 5));
+    close(fd);
+    assert_int_equal(-AIS_E_CORRUPT, fx_open(f));
+    assert_non_null(strstr(f->err.text, "committed entries behind it"));
+}
+
+static void
+a_damaged_snapshot_refuses_to_open(void **state)
+{
+    struct fixture *f = *state;
+    auto_free char *snap = cons_path(f->cons, "snap");
+    char            c = 'X';
+    int             fd;
+
+    assert_int_equal(0, fx_propose(f, "one"));
+    assert_int_equal(0, snap_write(f->cons));
+    fx_close(f);
+    fd = open(snap, O_WRONLY);
+    assert_int_equal(1, pwrite(fd, &c, 1, SNAP_HEAD));
+    close(fd);
+    assert_int_equal(-AIS_E_CORRUPT, fx_open(f));
+}
+
+static void
+a_second_process_is_refused(void **state)
+{
+    struct fixture  *f = *state;
+    struct cons_conf c = { .run = f->run, .dir = f->dir, .id = "other", .ctx = &f->words, .apply = words_apply,
+                           .snapshot = words_snapshot, .restore = words_restore };
+    struct cons     *other;
+    struct err       e;
+
+    assert_int_equal(-AIS_E_BUSY, cons_open(&c, &other, &e));
+}
+
+static void
+a_proposal_past_its_deadline_never_happens(void **state)
+{
+    struct fixture *f = *state;
+    struct wjobs    batch, group;
+    struct proposal p = { .cmd = STR_LIT("late"), .deadline = 1, .e = &f->err };
+
+    STAILQ_INIT(&batch);
+    STAILQ_INSERT_TAIL(&batch, &p.job, link);
+    assert_int_equal(0, group_take(f->cons, &batch, &group));
+    assert_int_equal(AIS_E_TIMEOUT, f->err.code);
+    assert_true(STAILQ_EMPTY(&group));
+}
+
+/* --- kill -9 --- */
+static void
+child_propose(const char *dir, int out)
+{
+    struct fixture f = { .dir = xstrdup(dir), .snap_every = 37 };
+    char           w[16];
+
+    f.run = test_run_new(1);
+    if (fx_open(&f) != 0)
+        _exit(3);
+    for (uint64_t i = cons_applied(f.cons) + 1;; i++) {
+        snprintf(w, sizeof(w), "%llu", (unsigned long long)i);
+        if (fx_propose(&f, w) != 0 || write(out, &i, sizeof(i)) != sizeof(i))
+            _exit(4);
+    }
+}
+
+static void
+what_was_answered_survives_kill_9(void **state)
+{
+    char          *dir = test_dir_new();
+    uint64_t       acked = 0;
+    struct fixture f;
+
+    (void)state;
+    for (int round = 0; round < 8; round++) {
+        int      p[2], status;
+        pid_t    pid;
+        uint64_t i, expect = 1;
+        char    *rest;
+
+        assert_int_equal(0, pipe(p));
+        pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0) {
+            close(p[0]);
+            child_propose(dir, p[1]);
+        }
+        close(p[1]);
+        usleep(30000 + (useconds_t)round * 7000);
+        kill(pid, SIGKILL);
+        assert_int_equal(pid, waitpid(pid, &status, 0));
+        assert_true(WIFSIGNALED(status));
+        while (read(p[0], &i, sizeof(i)) == sizeof(i))
+            acked = i;
+        close(p[0]);
+
+        memset(&f, 0, sizeof(f));
+        f.dir = dir;
+        f.run = test_run_new(1);
+        assert_int_equal(0, fx_open(&f));
+        assert_true(cons_applied(f.cons) >= acked);
+        for (rest = f.words.b.p; rest != NULL && *rest != '\0'; expect++)
+            assert_int_equal(expect, strtoull(rest, &rest, 10)), rest++;
+        assert_int_equal(expect - 1, cons_applied(f.cons));
+        fx_close(&f);
+        test_run_free(f.run);
+    }
+    assert_true(acked > 0);
+    test_dir_free(dir);
+}
+
+#define T(fn) cmocka_unit_test_setup_teardown(fn, fx_setup, fx_teardown)
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_was_answered_survives_kill_9), /* first: it forks, so no threads may run yet */
+        T(commands_are_there_after_reopening),
+        T(every_open_leads_in_a_term_of_its_own),
+        T(the_state_machines_refusal_reaches_the_proposer),
+        T(many_proposals_share_a_flush_and_keep_their_order),
+        T(a_snapshot_replaces_the_log),
+        T(a_torn_end_is_cut_off),
+        T(damage_before_committed_entries_refuses_to_open),
+        T(a_damaged_snapshot_refuses_to_open),
+        T(a_second_process_is_refused),
+        T(a_proposal_past_its_deadline_never_happens),
+    };
+
+    log_set_level(LOG_ERROR);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

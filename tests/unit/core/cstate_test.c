@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The state machine: what each command does, what it refuses, and that replicas agree. */
+#include "unit.h"
+
+#include "core/cstate.c"
+
+#include "base/sbuf.h"
+
+#define NODE(role, id, port)                                                                                           \
+    "{\"daemon_type\":\"" role "\",\"daemon_id\":\"" id "\",\"public_net\":{\"node_ip_addr\":\"127.0.0.1\",\"daemon_port\":\"1" port  \
+    "\",\"direct_url\":\"http://127.0.0.1:1" port "\"},\"intra_control_net\":{\"node_ip_addr\":\"127.0.0.1\",\"daemon_port\":\"2" port \
+    "\",\"direct_url\":\"http://127.0.0.1:2" port "\"},\"intra_data_net\":{\"node_ip_addr\":\"127.0.0.1\",\"daemon_port\":\"3" port    \
+    "\",\"direct_url\":\"http://127.0.0.1:3" port "\"}}"
+#define INIT "{\"op\":\"init\",\"now\":1700000000000000000,\"uuid\":\"cluster-1\"}"
+#define BCK(n) "\"bck\":{\"provider\":\"ais\",\"name\":\"" n "\"}"
+
+static struct err err;
+
+static int
+apply(struct cstate *s, const char *cmd)
+{
+    err_clear(&err);
+    return cstate_apply(s, 1, str_z(cmd), &err);
+}
+
+static struct cstate *
+state_new(void)
+{
+    struct cstate *s = cstate_new();
+
+    assert_int_equal(0, apply(s, INIT));
+    return s;
+}
+
+static char *
+state_text(struct cstate *s)
+{
+    char  *json = NULL;
+    size_t n;
+
+    assert_int_equal(0, cstate_snapshot(s, &json, &n));
+    return json;
+}
+
+static struct cstate *
+state_with_nodes(void)
+{
+    struct cstate *s = state_new();
+
+    assert_int_equal(0, apply(s, "{\"op\":\"node-add\",\"node\":" NODE("proxy", "proxy-01", "0001") "}"));
+    assert_int_equal(0, apply(s, "{\"op\":\"primary\",\"id\":\"proxy-01\"}"));
+    assert_int_equal(0, apply(s, "{\"op\":\"node-add\",\"node\":" NODE("target", "target-1", "0002") "}"));
+    assert_int_equal(0, apply(s, "{\"op\":\"node-add\",\"node\":" NODE("target", "target-2", "0003") "}"));
+    return s;
+}
+
+static void
+a_cluster_begins_once(void **state)
+{
+    struct cstate *s = state_new();
+
+    (void)state;
+    assert_string_equal("cluster-1", s->cur->smap->uuid);
+    assert_string_equal("cluster-1", s->cur->bmd->uuid);
+    assert_string_equal("cluster-1", s->cur->conf->uuid);
+    assert_string_equal("2023-11-14 22:13:20", s->cur->smap->created);
+    assert_int_equal(1, s->cur->bmd->version);
+    assert_int_equal(-AIS_E_CONFLICT, apply(s, INIT));
+    cstate_free(s);
+}
+
+static void
+the_primary_is_in_the_map_and_in_the_configuration(void **state)
+{
+    struct cstate *s = state_with_nodes();
+
+    (void)state;
+    assert_string_equal("proxy-01", s->cur->smap->primary->id);
+    assert_string_equal("http://127.0.0.1:20001", s->cur->conf->proxy.primary_url);
+    assert_int_equal(SNODE_IC, s->cur->smap->primary->flags);
+    assert_int_equal(2, s->cur->smap->nactive);
+    cstate_free(s);
+}
+
+static void
+a_node_that_comes_back_unchanged_makes_no_version(void **state)
+{
+    struct cstate *s = state_with_nodes();
+    uint64_t       v = s->cur->smap->version;
+
+    (void)state;
+    assert_int_equal(0, apply(s, "{\"op\":\"node-add\",\"node\":" NODE("target", "target-1", "0002") "}"));
+    assert_int_equal(v, s->cur->smap->version);
+    assert_int_equal(0, apply(s, "{\"op\":\"node-add\",\"node\":" NODE("target", "target-1", "0009") "}"));
+    assert_int_equal(v + 1, s->cur->smap->version);
+    assert_int_equal(10009, smap_find(s->cur->smap, STR_LIT("target-1"))->pub.port);
+    cstate_free(s);
+}
+
+static void
+an_address_or_id_of_another_node_is_refused(void **state)
+{
+    struct cstate *s = state_with_nodes();
+
+    (void)state;
+    assert_int_equal(-AIS_E_CONFLICT, apply(s, "{\"op\":\"node-add\",\"node\":" NODE("target", "target-9", "0002") "}"));
+    assert_string_equal("t[target-9] cannot join at http://127.0.0.1:10002: the address belongs to t[target-1]", err.text);
+    assert_int_equal(-AIS_E_CONFLICT, apply(s, "{\"op\":\"node-add\",\"node\":" NODE("proxy", "target-1", "0008") "}"));
+    cstate_free(s);
+}
+
+static void
+maintenance_survives_a_restart_of_the_node(void **state)
+{
+    struct cstate *s = state_with_nodes();
+
+    (void)state;
+    assert_int_equal(0, apply(s, "{\"op\":\"node-flags\",\"id\":\"target-1\",\"set\":4}"));
+    assert_int_equal(1, s->cur->smap->nactive);
+    assert_int_equal(0, apply(s, "{\"op\":\"node-add\",\"node\":" NODE("target", "target-1", "0012") "}"));
+    assert_int_equal(1, s->cur->smap->nactive);
+    assert_int_equal(0, apply(s, "{\"op\":\"node-flags\",\"id\":\"target-1\",\"clear\":4}"));
+    assert_int_equal(2, s->cur->smap->nactive);
+    cstate_free(s);
+}
+
+static void
+the_primary_cannot_be_removed_others_can(void **state)
+{
+    struct cstate *s = state_with_nodes();
+
+    (void)state;
+    assert_int_equal(-AIS_E_BADREQ, apply(s, "{\"op\":\"node-remove\",\"id\":\"proxy-01\"}"));
+    assert_int_equal(0, apply(s, "{\"op\":\"node-remove\",\"id\":\"target-2\"}"));
+    assert_int_equal(1, s->cur->smap->ntargets);
+    assert_int_equal(-AIS_E_NONODE, apply(s, "{\"op\":\"node-remove\",\"id\":\"target-2\"}"));
+    cstate_free(s);
+}
+
+static void
+the_information_centre_is_three_proxies_with_the_primary(void **state)
+{
+    struct cstate *s = state_with_nodes();
+    unsigned       ic = 0;
+
+    (void)state;
+    assert_int_equal(0, apply(s, "{\"op\":\"node-add\",\"node\":" NODE("proxy", "proxy-00", "0020") "}"));
+    assert_int_equal(0, apply(s, "{\"op\":\"node-add\",\"node\":" NODE("proxy", "proxy-02", "0021") "}"));
+    assert_int_equal(0, apply(s, "{\"op\":\"node-add\",\"node\":" NODE("proxy", "proxy-03", "0022") "}"));
+    for (unsigned i = 0; i < s->cur->smap->nproxies; i++)
+        ic += (s->cur->smap->nodes[i].flags & SNODE_IC) != 0;
+    assert_int_equal(3, ic);
+    assert_int_equal(0, apply(s, "{\"op\":\"primary\",\"id\":\"proxy-03\"}"));
+    assert_true(s->cur->smap->primary->flags & SNODE_IC);
+    assert_int_equal(-AIS_E_BADREQ, apply(s, "{\"op\":\"primary\",\"id\":\"target-1\"}"));
+    cstate_free(s);
+}
+
+static void
+a_bucket_is_created_once_and_its_id_is_never_used_again(void **state)
+{
+    struct cstate *s = state_with_nodes();
+    struct bck     b = { .provider = PROV_AIS, .name = STR_LIT("nnn") };
+    uint64_t       bid;
+
+    (void)state;
+    assert_int_equal(0, apply(s, "{\"op\":\"bck-create\",\"now\":5," BCK("nnn") "}"));
+    bid = bmd_find(s->cur->bmd, &b)->bck.bid;
+    assert_true(bid & BID_AIS);
+    assert_int_equal(-AIS_E_BCKEXISTS, apply(s, "{\"op\":\"bck-create\"," BCK("nnn") "}"));
+    assert_string_equal("bucket \"ais://nnn\" already exists", err.text);
+    assert_int_equal(409, err.status);
+    assert_int_equal(0, apply(s, "{\"op\":\"bck-destroy\"," BCK("nnn") "}"));
+    assert_null(bmd_find(s->cur->bmd, &b));
+    assert_int_equal(-AIS_E_NOBCK, apply(s, "{\"op\":\"bck-destroy\"," BCK("nnn") "}"));
+    assert_string_equal("bucket \"ais://nnn\" does not exist", err.text);
+    assert_int_equal(0, apply(s, "{\"op\":\"bck-create\",\"now\":6," BCK("nnn") "}"));
+    assert_true(bmd_find(s->cur->bmd, &b)->bck.bid > bid);
+    cstate_free(s);
+}
+
+static void
+bucket_props_are_set_validated_and_reset(void **state)
+{
+    struct cstate *s = state_with_nodes();
+    struct bck     b = { .provider = PROV_AIS, .name = STR_LIT("nnn") };
+    uint64_t       v, bid;
+
+    (void)state;
+    assert_int_equal(0, apply(s, "{\"op\":\"bck-create\",\"now\":5," BCK("nnn") ",\"props\":{\"checksum\":{\"type\":\"md5\"}}}"));
+    assert_int_equal(CKSUM_MD5, bmd_find(s->cur->bmd, &b)->props.checksum.type);
+    bid = bmd_find(s->cur->bmd, &b)->bck.bid;
+    v = s->cur->bmd->version;
+    assert_true(apply(s, "{\"op\":\"bck-set-props\"," BCK("nnn") ",\"props\":{\"checksum\":{\"type\":\"nonsense\"}}}") < 0);
+    assert_int_equal(v, s->cur->bmd->version);
+    assert_int_equal(0, apply(s, "{\"op\":\"bck-reset-props\"," BCK("nnn") "}"));
+    assert_int_equal(CKSUM_XXHASH2, bmd_find(s->cur->bmd, &b)->props.checksum.type);
+    assert_int_equal(bid, bmd_find(s->cur->bmd, &b)->bck.bid);
+    assert_int_equal(v + 1, s->cur->bmd->version);
+    cstate_free(s);
+}
+
+static void
+configuration_changes_one_version_at_a_time(void **state)
+{
+    struct cstate *s = state_with_nodes();
+    uint64_t       v = s->cur->conf->version;
+
+    (void)state;
+    assert_int_equal(0, apply(s, "{\"op\":\"conf-set\",\"now\":1,\"toset\":{\"rebalance\":{\"enabled\":false}}}"));
+    assert_int_equal(v + 1, s->cur->conf->version);
+    assert_false(s->cur->conf->rebalance.enabled);
+    assert_true(apply(s, "{\"op\":\"conf-set\",\"now\":1,\"toset\":{\"timeout\":{\"max_keepalive\":\"nonsense\"}}}") < 0);
+    assert_int_equal(v + 1, s->cur->conf->version);
+    cstate_free(s);
+}
+
+static void
+unknown_and_malformed_commands_are_refused(void **state)
+{
+    struct cstate *s = state_new();
+
+    (void)state;
+    assert_int_equal(-AIS_E_NOTIMPL, apply(s, "{\"op\":\"nonsense\"}"));
+    assert_true(apply(s, "{\"op\":") < 0);
+    assert_true(apply(s, "{\"op\":\"bck-create\"}") < 0);
+    assert_true(apply(s, "{\"op\":\"node-add\",\"node\":{}}") < 0);
+    cstate_free(s);
+}
+
+/* Two replicas that apply the same log are equal byte for byte, and so is one that starts from a snapshot. */
+static void
+replicas_agree(void **state)
+{
+    static const char *const more[] = {
+        "{\"op\":\"bck-create\",\"now\":7," BCK("a") "}",
+        "{\"op\":\"bck-create\",\"now\":8,\"bck\":{\"provider\":\"ais\",\"name\":\"a\",\"ns_name\":\"ns\"}}",
+        "{\"op\":\"bck-create\",\"now\":9," BCK("a") "}",
+        "{\"op\":\"conf-set\",\"now\":10,\"toset\":{\"log\":{\"level\":\"4\"}}}",
+        "{\"op\":\"bck-destroy\"," BCK("a") "}",
+        "{\"op\":\"node-flags\",\"id\":\"target-2\",\"set\":4,\"clear\":0}",
+    };
+    struct cstate  *a = state_with_nodes(), *b = state_with_nodes(), *c = cstate_new();
+    auto_free char *half = state_text(a), *ta = NULL, *tb = NULL, *tc = NULL;
+
+    (void)state;
+    assert_int_equal(0, cstate_restore(c, str_z(half), &err));
+    for (size_t i = 0; i < ARRAY_SIZE(more); i++) {
+        int rc = apply(a, more[i]);
+
+        assert_int_equal(rc, apply(b, more[i]));
+        assert_int_equal(rc, apply(c, more[i]));
+    }
+    ta = state_text(a);
+    tb = state_text(b);
+    tc = state_text(c);
+    assert_string_equal(ta, tb);
+    assert_string_equal(ta, tc);
+    cstate_free(a);
+    cstate_free(b);
+    cstate_free(c);
+}
+
+static void
+a_snapshot_of_another_format_is_refused(void **state)
+{
+    struct cstate *s = cstate_new();
+
+    (void)state;
+    assert_int_equal(-AIS_E_CORRUPT, cstate_restore(s, STR_LIT("{\"format\":99}"), &err));
+    assert_true(cstate_restore(s, STR_LIT("nonsense"), &err) < 0);
+    cstate_free(s);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_cluster_begins_once),
+        cmocka_unit_test(the_primary_is_in_the_map_and_in_the_configuration),
+        cmocka_unit_test(a_node_that_comes_back_unchanged_makes_no_version),
+        cmocka_unit_test(an_address_or_id_of_another_node_is_refused),
+        cmocka_unit_test(maintenance_survives_a_restart_of_the_node),
+        cmocka_unit_test(the_primary_cannot_be_removed_others_can),
+        cmocka_unit_test(the_information_centre_is_three_proxies_with_the_primary),
+        cmocka_unit_test(a_bucket_is_created_once_and_its_id_is_never_used_again),
+        cmocka_unit_test(bucket_props_are_set_validated_and_reset),
+        cmocka_unit_test(configuration_changes_one_version_at_a_time),
+        cmocka_unit_test(unknown_and_malformed_commands_are_refused),
+        cmocka_unit_test(replicas_agree),
+        cmocka_unit_test(a_snapshot_of_another_format_is_refused),
+    };
+
+    log_set_level(LOG_ERROR);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
