@@ -387,7 +387,6 @@ auth_refuse(struct req *r, struct auth *a, const char *id, const char *why, stru
     MUST(pthread_mutex_unlock(&a->mtx));
     if (say)
         log_warn("node-to-node authentication refused", { "from", LSTR(req_remote(r)) }, { "id", LZ(id) }, { "why", LZ(why) });
-    resp_close(r);
     return err_set(e, AIS_E_UNAUTH, "%s", why);
 }
 
