@@ -487,8 +487,8 @@ member_nap(struct node *n, int64_t ns)
 {
     int64_t until = deadline_in(clock_mono(), ns);
 
-    while (!member_stopping(n) && !fiber_cancelled() && clock_mono() < until)
-        (void)fiber_sleep(MIN(until - clock_mono(), MSEC_NS(250)));
+    if (!member_stopping(n))
+        (void)waitq_wait(&n->member->naps, until);
 }
 
 void
@@ -565,6 +565,7 @@ member_new(struct node *n, const struct node_opts *o, struct mset *cur, struct c
     TAILQ_INIT(&m->peers);
     TAILQ_INIT(&m->waits);
     waitq_init(&m->persist_q);
+    waitq_init(&m->naps);
     n->member = m;
     return 0;
 }
@@ -588,6 +589,7 @@ stop_on_loop(void *arg)
         park_wake(m->adopt_park, 0);
     MUST(pthread_mutex_unlock(&m->mtx));
     waitq_wake_all(&m->persist_q);
+    waitq_wake_all(&m->naps);
     member_fiber_done(n);
 }
 

@@ -51,7 +51,7 @@ struct member {
     _Atomic unsigned  fibers; /* background fibers of this module alive */
     unsigned          dirty; /* items to be persisted; control loop only */
     bool              dirty_fence;
-    struct waitq      persist_q;
+    struct waitq      persist_q, naps;          /* control loop only */
 
     struct cstate    *cstate;  /* proxies that are voters */
     unsigned          ntargets;
@@ -71,7 +71,7 @@ void member_fiber_done(struct node *n);
 /* Run fn on a fiber of the control loop and wait for it. From a thread that may block. */
 void fiber_call(struct node *n, const char *name, void (*fn)(struct node *n, void *arg), void *arg);
 bool member_stopping(struct node *n);
-/* Sleep unless stopping. */
+/* Sleep on the control loop; ends early when the node stops. */
 void member_nap(struct node *n, int64_t ns);
 
 /* Fence: is (f) older than what this node knows? Newer ones are learnt. */

@@ -37,6 +37,13 @@ req_is_public(const struct req *r)
     return conn_conf(r->conn)->name == NET_PUBLIC;
 }
 
+/* A path that nobody serves is refused as such, whatever the state. */
+static unsigned
+route_flags(const struct req *r)
+{
+    return r->route != NULL ? r->route->flags : R_EARLY | R_NOFENCE;
+}
+
 /* On the control and data networks: who is it, and does it know the present term? */
 static int
 admit_intra(struct req *r, struct caller *c, struct err *e)
@@ -50,14 +57,14 @@ admit_intra(struct req *r, struct caller *c, struct err *e)
         return err_set(e, AIS_E_FORBIDDEN, "%s has no cluster key and talks to its own machine only", n->name);
     if (claim.n > 0 && (peer == NULL || !str_eqz(claim, peer)))
         return err_set(e, AIS_E_FORBIDDEN, "%s: caller \"%.*s\" has not authenticated", n->name, STR_FMT(claim));
-    if ((r->route->flags & R_INTRA) && peer == NULL)
+    if ((route_flags(r) & R_INTRA) && peer == NULL)
         return err_set(e, AIS_E_FORBIDDEN, "%s: %s %.*s is for nodes of this cluster", n->name, method_name(r->method),
                        STR_FMT(r->path));
     if (peer == NULL)
         return 0;
     c->intra = true;
     str_copyz(str_z(peer), c->id, sizeof(c->id));
-    if ((r->route->flags & R_NOFENCE) || fence.n == 0)
+    if ((route_flags(r) & R_NOFENCE) || fence.n == 0)
         return 0;
     if (!fence_parse(fence, &f))
         return err_set(e, AIS_E_BADREQ, "malformed Ais-Fence");
@@ -85,7 +92,7 @@ node_admit(struct req *r, struct err *e)
     } else if (req_hdr(r, STR_LIT("Ais-Caller-Id")).n > 0) {
         return err_set(e, AIS_E_FORBIDDEN, "%s: intra-cluster request over the public network", n->name);
     }
-    if (!(r->route->flags & R_EARLY) && !(atomic_load_explicit(&n->flags, memory_order_relaxed) & NODE_NODE_STARTED))
+    if (!(route_flags(r) & R_EARLY) && !(atomic_load_explicit(&n->flags, memory_order_relaxed) & NODE_NODE_STARTED))
         return err_set(e, AIS_E_UNAVAIL, "%s is starting up, please try again", n->name);
     return 0;
 }

@@ -1,0 +1,576 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Whole nodes in one process: start, join, metadata everywhere, restarts, and who is kept out. */
+#include "unit.h"
+
+#include <arpa/inet.h>
+#include <jansson.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "core/core_impl.h"
+#include "base/log.h"
+#include "on_fiber.h"
+
+#define KEY_A  "1:000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n"
+#define KEY_B  "1:ff0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n"
+#define NNODES 4
+
+/* --- roles with nothing in them but hooks that count --- */
+static _Atomic int  bmd_hooks;
+static _Atomic bool bmd_refuse;
+
+static int
+on_bmd(struct node *n, struct bmd *old, struct bmd *nw, struct err *e)
+{
+    (void)old;
+    atomic_fetch_add(&bmd_hooks, 1);
+    if (n->role == ROLE_TARGET && atomic_load(&bmd_refuse) && nw->n > 0)
+        return err_set(e, AIS_E_NOSPACE, "%s: no room for a bucket", n->name);
+    return 0;
+}
+
+static const struct node_role proxy_impl = { .role = ROLE_PROXY };
+static const struct node_role target_impl = { .role = ROLE_TARGET, .hooks = { .on_bmd = on_bmd } };
+
+/* --- a cluster in a folder --- */
+struct fixture {
+    char        *dir;
+    uint16_t     port[NNODES][3];
+    struct node *node[NNODES];
+    struct err   err;
+    int          rc;
+};
+
+static uint16_t
+free_port(int *keep)
+{
+    struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t          n = sizeof(a);
+
+    *keep = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(0, bind(*keep, (struct sockaddr *)&a, sizeof(a)));
+    assert_int_equal(0, getsockname(*keep, (struct sockaddr *)&a, &n));
+    return ntohs(a.sin_port);
+}
+
+static void
+file_write(const char *dir, const char *name, const char *text, mode_t mode)
+{
+    auto_free char *path = xasprintf("%s/%s", dir, name);
+    FILE           *f = fopen(path, "w");
+
+    assert_non_null(f);
+    fputs(text, f);
+    fclose(f);
+    chmod(path, mode);
+}
+
+static void
+node_files(struct fixture *f, int i, const char *key)
+{
+    auto_free char *d = xasprintf("%s/%d", f->dir, i);
+    auto_free char *conf = xasprintf("{\"proxy\":{\"primary_url\":\"http://127.0.0.1:%u\",\"original_url\":\"\"},"
+                                     "\"timeout\":{\"startup_time\":\"30s\"},\"versioning\":{\"enabled\":true}}", f->port[0][1]);
+    auto_free char *local = xasprintf(
+        "{\"confdir\":\"%s\",\"log_dir\":\"%s/log\",\"fspaths\":{},\"test_fspaths\":{\"root\":\"%s/data\",\"count\":1,\"instance\":%d},"
+        "\"host_net\":{\"hostname\":\"127.0.0.1\",\"hostname_intra_control\":\"\",\"hostname_intra_data\":\"\",\"port\":\"%u\","
+        "\"port_intra_control\":\"%u\",\"port_intra_data\":\"%u\"}}",
+        d, d, f->dir, i, f->port[i][0], f->port[i][1], f->port[i][2]);
+
+    mkdir(d, 0755);
+    file_write(d, "ais.json", conf, 0644);
+    file_write(d, "ais_local.json", local, 0644);
+    if (key != NULL)
+        file_write(d, ".ais.cluster_key", key, 0600);
+}
+
+static int
+node_up(struct fixture *f, int i)
+{
+    auto_free char  *config = xasprintf("%s/%d/ais.json", f->dir, i), *local = xasprintf("%s/%d/ais_local.json", f->dir, i);
+    auto_free char  *id = xasprintf("%s-node-%d", i == 0 ? "proxy" : i == 3 ? "proxy" : "target", i);
+    struct node_opts o = { .impl = i == 0 || i == 3 ? &proxy_impl : &target_impl, .config = config, .local_config = local,
+                           .daemon_id = id, .nloops = 1 };
+
+    err_clear(&f->err);
+    return node_start(&o, &f->node[i], &f->err);
+}
+
+static void
+node_down(struct fixture *f, int i)
+{
+    node_stop(f->node[i]);
+    f->node[i] = NULL;
+    log_open(&(struct log_conf){ .to_stderr = true });
+}
+
+/* Waits up to 10 s. */
+#define WITHIN(cond)                                                                                                   \
+    do {                                                                                                               \
+        int w_;                                                                                                        \
+        for (w_ = 0; w_ < 2000 && !(cond); w_++)                                                                       \
+            usleep(5000);                                                                                              \
+        assert_true(cond);                                                                                             \
+    } while (0)
+
+static bool
+has_flag(const struct node *n, unsigned flag)
+{
+    return (atomic_load(&n->flags) & flag) != 0;
+}
+
+static void
+views_of(struct node *n, struct views *v)
+{
+    views_get(n, v);
+}
+
+static unsigned
+buckets_of(struct node *n)
+{
+    struct views v;
+    unsigned     nb;
+
+    views_of(n, &v);
+    nb = v.bmd->n;
+    views_put(&v);
+    return nb;
+}
+
+static unsigned
+nodes_of(struct node *n)
+{
+    struct views v;
+    unsigned     nn;
+
+    views_of(n, &v);
+    nn = v.smap->nnodes;
+    views_put(&v);
+    return nn;
+}
+
+static struct fixture *
+fx_new(void)
+{
+    struct fixture *f = xcalloc(1, sizeof(*f));
+    int             keep[NNODES * 3], k = 0;
+
+    atomic_store(&bmd_refuse, false);
+    f->dir = test_dir_new();
+    for (int i = 0; i < NNODES; i++)
+        for (int j = 0; j < 3; j++)
+            f->port[i][j] = free_port(&keep[k++]);
+    while (k > 0)
+        close(keep[--k]);
+    return f;
+}
+
+static void
+fx_free(struct fixture *f)
+{
+    for (int i = NNODES - 1; i >= 0; i--)
+        node_down(f, i);
+    test_dir_free(f->dir);
+    free(f);
+}
+
+/* One proxy, two targets, started. */
+static struct fixture *
+fx_cluster(void)
+{
+    struct fixture *f = fx_new();
+
+    for (int i = 0; i < 3; i++) {
+        node_files(f, i, KEY_A);
+        if (node_up(f, i) < 0)
+            fail_msg("node %d: %s", i, f->err.text);
+    }
+    for (int i = 0; i < 3; i++)
+        WITHIN(has_flag(f->node[i], NODE_NODE_STARTED) && has_flag(f->node[i], NODE_CLUSTER_STARTED));
+    for (int i = 0; i < 3; i++)
+        WITHIN(nodes_of(f->node[i]) == 3);
+    return f;
+}
+
+/* --- changes, from a fiber of the node --- */
+struct change {
+    struct node *n;
+    const char  *bucket;
+    bool         destroy;
+    int          rc;
+    struct err   e;
+};
+
+static void
+change_run(void *arg)
+{
+    struct change *c = arg;
+    struct bck     b = { .provider = PROV_AIS, .name = str_z(c->bucket) };
+
+    err_clear(&c->e);
+    c->rc = c->destroy ? meta_bck_destroy(c->n, &b, &c->e) : meta_bck_create(c->n, &b, NULL, &c->e);
+}
+
+static int
+bck_change(struct fixture *f, int node, const char *bucket, bool destroy)
+{
+    struct change c = { .n = f->node[node], .bucket = bucket, .destroy = destroy };
+
+    on_fiber(c.n->run, 0, change_run, &c);
+    f->err = c.e;
+    return c.rc;
+}
+
+/* --- requests by hand, with or without authentication --- */
+struct ask {
+    struct node *via;  /* whose client is used */
+    bool         plain;
+    enum method  method;
+    char         base[64];
+    const char  *target, *body;
+    struct hdr   hdrs[4];
+    unsigned     nhdrs;
+    int          rc, status;
+    char         text[2048];
+    struct err   e;
+};
+
+static void
+ask_run(void *arg)
+{
+    struct ask    *q = arg;
+    struct arena  *a = arena_new(4096, 4 << 20);
+    struct hc_req  r = { .method = q->method, .base = str_z(q->base), .target = str_z(q->target), .body = str_z(q->body),
+                         .hdrs = q->hdrs, .nhdrs = q->nhdrs, .timeout_ns = SEC_NS(5) };
+    struct hc_resp resp;
+
+    err_clear(&q->e);
+    q->rc = hc_call(q->plain ? q->via->hc_plain : q->via->hc, &r, a, 1 << 20, &resp, &q->e);
+    q->status = q->rc == 0 ? resp.status : 0;
+    q->text[0] = '\0';
+    if (q->rc == 0)
+        str_copyz(resp.body, q->text, sizeof(q->text));
+    arena_free(a);
+}
+
+static int
+ask(struct fixture *f, struct ask *q, int node, int net)
+{
+    snprintf(q->base, sizeof(q->base), "http://127.0.0.1:%u", f->port[node][net]);
+    on_fiber(q->via->run, 0, ask_run, q);
+    return q->status;
+}
+
+/* --- tests --- */
+static void
+a_cluster_forms_and_everybody_sees_the_same(void **state)
+{
+    struct fixture *f = fx_cluster();
+    struct views    v[3];
+
+    (void)state;
+    for (int i = 0; i < 3; i++)
+        views_of(f->node[i], &v[i]);
+    for (int i = 0; i < 3; i++) {
+        assert_string_equal(v[0].smap->uuid, v[i].smap->uuid);
+        assert_string_equal("proxy-node-0", v[i].smap->primary->id);
+        assert_int_equal(2, v[i].smap->nactive);
+    }
+    for (int i = 0; i < 3; i++)
+        views_put(&v[i]);
+    fx_free(f);
+}
+
+static void
+a_change_is_everywhere_when_the_call_returns(void **state)
+{
+    struct fixture *f = fx_cluster();
+    char            name[16];
+
+    (void)state;
+    for (int i = 0; i < 20; i++) {
+        snprintf(name, sizeof(name), "b%d", i);
+        assert_int_equal(0, bck_change(f, 0, name, false));
+        for (int k = 0; k < 3; k++)
+            assert_int_equal(i + 1, buckets_of(f->node[k]));
+    }
+    assert_int_equal(-AIS_E_BCKEXISTS, bck_change(f, 0, "b3", false));
+    assert_int_equal(0, bck_change(f, 0, "b3", true));
+    for (int k = 0; k < 3; k++)
+        assert_int_equal(19, buckets_of(f->node[k]));
+    assert_int_equal(-AIS_E_NOTPRIMARY, bck_change(f, 1, "b77", false));
+    fx_free(f);
+}
+
+static void
+a_bucket_that_a_target_cannot_make_is_undone(void **state)
+{
+    struct fixture *f = fx_cluster();
+
+    (void)state;
+    atomic_store(&bmd_refuse, true);
+    assert_int_equal(-AIS_E_NOSPACE, bck_change(f, 0, "b", false));
+    assert_non_null(strstr(f->err.text, "no room for a bucket"));
+    atomic_store(&bmd_refuse, false);
+    for (int k = 0; k < 3; k++)
+        WITHIN(buckets_of(f->node[k]) == 0);
+    assert_int_equal(0, bck_change(f, 0, "b", false));
+    fx_free(f);
+}
+
+static void
+metadata_survives_a_restart_of_everything(void **state)
+{
+    struct fixture   *f = fx_cluster();
+    struct cons_fence before, after;
+
+    (void)state;
+    assert_int_equal(0, bck_change(f, 0, "kept", false));
+    before = cons_fence(f->node[0]->cons);
+    for (int i = 2; i >= 0; i--)
+        node_down(f, i);
+    for (int i = 2; i >= 0; i--) /* targets first: they wait for the primary */
+        assert_int_equal(0, node_up(f, i));
+    for (int i = 0; i < 3; i++) {
+        WITHIN(has_flag(f->node[i], NODE_NODE_STARTED) && has_flag(f->node[i], NODE_CLUSTER_STARTED));
+        assert_int_equal(1, buckets_of(f->node[i]));
+    }
+    after = cons_fence(f->node[0]->cons);
+    assert_int_equal(before.epoch, after.epoch);
+    assert_int_equal(before.term + 1, after.term);
+    WITHIN(fence_get(f->node[1]).term == after.term);
+    fx_free(f);
+}
+
+static void
+a_node_that_was_away_catches_up(void **state)
+{
+    struct fixture *f = fx_cluster();
+
+    (void)state;
+    node_down(f, 2);
+    assert_int_equal(0, bck_change(f, 0, "meanwhile", false));
+    assert_int_equal(0, node_up(f, 2));
+    WITHIN(has_flag(f->node[2], NODE_NODE_STARTED));
+    assert_int_equal(1, buckets_of(f->node[2]));
+    assert_int_equal(3, nodes_of(f->node[2]));
+    fx_free(f);
+}
+
+static void
+a_second_proxy_follows(void **state)
+{
+    struct fixture *f = fx_cluster();
+
+    (void)state;
+    node_files(f, 3, KEY_A);
+    assert_int_equal(0, node_up(f, 3));
+    WITHIN(has_flag(f->node[3], NODE_NODE_STARTED) && has_flag(f->node[3], NODE_CLUSTER_STARTED));
+    assert_null(f->node[3]->cons);
+    assert_int_equal(-AIS_E_NOTPRIMARY, bck_change(f, 3, "x", false));
+    assert_int_equal(0, bck_change(f, 0, "x", false));
+    assert_int_equal(1, buckets_of(f->node[3]));
+    fx_free(f);
+}
+
+static void
+a_node_with_another_key_stays_outside(void **state)
+{
+    struct fixture *f = fx_cluster();
+
+    (void)state;
+    node_files(f, 3, KEY_B);
+    assert_int_equal(0, node_up(f, 3));
+    usleep(300000);
+    assert_false(has_flag(f->node[3], NODE_NODE_STARTED));
+    assert_int_equal(3, nodes_of(f->node[0]));
+    fx_free(f);
+}
+
+static void
+a_node_of_another_cluster_is_refused(void **state)
+{
+    struct fixture *f = fx_cluster();
+    struct mset    *m = mset_new(conf_default());
+    auto_free char *d = xasprintf("%s/3", f->dir);
+
+    (void)state;
+    node_files(f, 3, KEY_A);
+    mset_set_smap(m, smap_new("cluster-of-others"));
+    m->smap->version = 7;
+    assert_int_equal(0, mset_store(m, MI_SMAP, d));
+    mset_put(m);
+    assert_int_equal(0, node_up(f, 3));
+    usleep(300000);
+    assert_false(has_flag(f->node[3], NODE_NODE_STARTED));
+    assert_int_equal(3, nodes_of(f->node[0]));
+    fx_free(f);
+}
+
+static void
+outsiders_are_kept_out_of_internal_endpoints(void **state)
+{
+    static const struct {
+        enum method method;
+        const char *target;
+    } internal[] = {
+        { M_PUT, "/v1/metasync" },        { M_POST, "/v1/cluster/autoreg" },           { M_POST, "/v1/cluster/keepalive" },
+        { M_PUT, "/v1/daemon" },          { M_PUT, "/v1/daemon/set-config?log.level=4" },
+    };
+    struct fixture *f = fx_cluster();
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(internal); i++) {
+        struct ask q = { .via = f->node[1], .plain = true, .method = internal[i].method, .target = internal[i].target, .body = "{}" };
+
+        assert_int_equal(403, ask(f, &q, 0, 1));
+        assert_int_equal(403, ask(f, &q, 2, 1));
+    }
+    fx_free(f);
+}
+
+static void
+forged_caller_headers_are_refused(void **state)
+{
+    struct fixture *f = fx_cluster();
+    struct ask      q = { .via = f->node[1], .plain = true, .method = M_GET, .target = "/v1/health", .nhdrs = 1,
+                          .hdrs = { { STR_LIT("Ais-Caller-Id"), STR_LIT("proxy-node-0") } } };
+
+    (void)state;
+    assert_int_equal(403, ask(f, &q, 0, 0)); /* public */
+    assert_int_equal(403, ask(f, &q, 2, 1)); /* control, no proof */
+    q.plain = false;
+    assert_int_equal(403, ask(f, &q, 2, 1)); /* proved to be somebody else */
+    q.hdrs[0].value = STR_LIT("target-node-1");
+    assert_int_equal(200, ask(f, &q, 2, 1));
+    q.nhdrs = 0;
+    q.plain = true;
+    assert_int_equal(200, ask(f, &q, 0, 0));
+    fx_free(f);
+}
+
+static void
+an_older_term_is_refused(void **state)
+{
+    struct fixture *f = fx_cluster();
+    struct ask      q = { .via = f->node[1], .method = M_PUT, .target = "/v1/daemon", .body = "{\"action\":\"reset-stats\",\"value\":false}",
+                          .nhdrs = 1, .hdrs = { { STR_LIT("Ais-Fence"), STR_LIT("1.0") } } };
+
+    (void)state;
+    assert_int_equal(409, ask(f, &q, 2, 1));
+    assert_non_null(strstr(q.text, "older term"));
+    q.hdrs[0].value = STR_LIT("1.1");
+    assert_int_equal(200, ask(f, &q, 2, 1));
+    q.target = "/v1/metasync"; /* and what an old primary would send */
+    q.body = "{\"fence\":{\"epoch\":0,\"term\":99}}";
+    assert_int_equal(409, ask(f, &q, 2, 1));
+    fx_free(f);
+}
+
+static void
+settings_of_one_node_are_its_own_and_persist(void **state)
+{
+    struct fixture *f = fx_cluster();
+    struct ask      q = { .via = f->node[1], .method = M_PUT, .target = "/v1/daemon/set-config?disk.iostat_time_long=4s" };
+    struct views    v;
+
+    (void)state;
+    assert_int_equal(200, ask(f, &q, 2, 1));
+    views_of(f->node[2], &v);
+    assert_int_equal(SEC_NS(4), v.conf->disk.iostat_time_long);
+    views_put(&v);
+    views_of(f->node[0], &v);
+    assert_int_equal(SEC_NS(2), v.conf->disk.iostat_time_long);
+    views_put(&v);
+    node_down(f, 2);
+    assert_int_equal(0, node_up(f, 2));
+    WITHIN(has_flag(f->node[2], NODE_NODE_STARTED));
+    views_of(f->node[2], &v);
+    assert_int_equal(SEC_NS(4), v.conf->disk.iostat_time_long);
+    views_put(&v);
+    fx_free(f);
+}
+
+static void
+a_configuration_directory_of_another_making_is_adopted(void **state)
+{
+    struct fixture *f = fx_new();
+    auto_free char *d = xasprintf("%s/0", f->dir);
+    struct mset    *m = mset_new(conf_default());
+    struct bck      b = { .provider = PROV_AIS, .name = STR_LIT("old") };
+    struct snode    self = { .role = ROLE_PROXY, .id = "proxy-node-0" };
+    struct bprops   p;
+    struct bmd     *bmd = bmd_new("go-cluster");
+    struct views    v;
+    uint64_t        bid;
+
+    (void)state;
+    node_files(f, 0, KEY_A);
+    bprops_default(&p, m->conf, PROV_AIS);
+    bmd->version = 41;
+    mset_set_bmd(m, bmd_with_bucket(bmd, &b, &p, 1));
+    bmd_put(bmd);
+    bid = bmd_find(m->bmd, &b)->bck.bid;
+    mset_set_smap(m, smap_new("go-cluster"));
+    snode_finish(&self, false);
+    mset_set_smap(m, smap_with_node(m->smap, &self));
+    mset_set_smap(m, smap_with_primary(m->smap, STR_LIT("proxy-node-0")));
+    m->conf->rebalance.enabled = false;
+    m->conf->version = 9;
+    for (int i = 0; i < MI_RMD; i++)
+        assert_int_equal(0, mset_store(m, (enum mitem)i, d));
+    mset_put(m);
+    assert_int_equal(0, node_up(f, 0));
+    views_of(f->node[0], &v);
+    assert_string_equal("go-cluster", v.smap->uuid);
+    assert_true(bid == bmd_find(v.bmd, &b)->bck.bid);
+    assert_int_equal(42, v.bmd->version);
+    assert_false(v.conf->rebalance.enabled);
+    assert_true(v.conf->version > 9);
+    assert_string_equal("proxy-node-0", v.smap->primary->id);
+    views_put(&v);
+    fx_free(f);
+}
+
+static void
+a_lost_metadata_log_is_not_replaced_silently(void **state)
+{
+    struct fixture *f = fx_cluster();
+    auto_free char *raft = xasprintf("%s/0/.ais.raft", f->dir);
+
+    (void)state;
+    assert_int_equal(0, bck_change(f, 0, "b", false));
+    node_down(f, 0);
+    assert_int_equal(0, node_up(f, 0)); /* term 2 is on record by now */
+    node_down(f, 0);
+    assert_int_equal(0, nftw(raft, test_rm, 16, FTW_DEPTH | FTW_PHYS));
+    assert_int_equal(-AIS_E_CONFLICT, node_up(f, 0));
+    assert_non_null(strstr(f->err.text, "recover the cluster explicitly"));
+    fx_free(f);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_cluster_forms_and_everybody_sees_the_same),
+        cmocka_unit_test(a_change_is_everywhere_when_the_call_returns),
+        cmocka_unit_test(a_bucket_that_a_target_cannot_make_is_undone),
+        cmocka_unit_test(metadata_survives_a_restart_of_everything),
+        cmocka_unit_test(a_node_that_was_away_catches_up),
+        cmocka_unit_test(a_second_proxy_follows),
+        cmocka_unit_test(a_node_with_another_key_stays_outside),
+        cmocka_unit_test(a_node_of_another_cluster_is_refused),
+        cmocka_unit_test(outsiders_are_kept_out_of_internal_endpoints),
+        cmocka_unit_test(forged_caller_headers_are_refused),
+        cmocka_unit_test(an_older_term_is_refused),
+        cmocka_unit_test(settings_of_one_node_are_its_own_and_persist),
+        cmocka_unit_test(a_configuration_directory_of_another_making_is_adopted),
+        cmocka_unit_test(a_lost_metadata_log_is_not_replaced_silently),
+    };
+
+    signal(SIGPIPE, SIG_IGN);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
