@@ -38,18 +38,21 @@ bool
 fence_check(struct node *n, struct cons_fence f)
 {
     struct member *m = n->member;
-    bool           older;
+    bool           older, newer;
 
     MUST(pthread_mutex_lock(&m->mtx));
     older = fence_older(f, m->fence);
-    if (!older)
+    newer = fence_older(m->fence, f);
+    if (newer)
         m->fence = f;
     MUST(pthread_mutex_unlock(&m->mtx));
+    if (newer && m->hooks.on_fence != NULL)
+        m->hooks.on_fence(n, f);
     return older;
 }
 
 struct cons_fence
-fence_get(struct node *n)
+node_fence(struct node *n)
 {
     struct member    *m = n->member;
     struct cons_fence f;
@@ -115,7 +118,7 @@ static void
 fence_store(struct node *n)
 {
     auto_free char   *path = xasprintf("%s/.ais.fence", nodecfg_confdir(n));
-    struct cons_fence f = fence_get(n);
+    struct cons_fence f = node_fence(n);
     char              text[64];
     int               len = snprintf(text, sizeof(text), "%u.%llu\n", f.epoch, (unsigned long long)f.term), rc;
 
@@ -359,7 +362,7 @@ msg_versions_read(const json_t *j, uint64_t vers[MI_COUNT])
 void
 msg_meta_json(struct node *n, struct jw *w, const struct mset *m, unsigned items)
 {
-    struct cons_fence f = fence_get(n);
+    struct cons_fence f = node_fence(n);
     int               i;
 
     jw_key(w, "fence");

@@ -76,7 +76,6 @@ void member_nap(struct node *n, int64_t ns);
 
 /* Fence: is (f) older than what this node knows? Newer ones are learnt. */
 bool              fence_check(struct node *n, struct cons_fence f);
-struct cons_fence fence_get(struct node *n);
 bool              fence_parse(struct str s, struct cons_fence *out);
 
 /*

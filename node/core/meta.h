@@ -38,6 +38,8 @@ struct meta_hooks {
     int (*on_bmd)(struct node *n, struct bmd *old, struct bmd *nw, struct err *e);
     int (*on_smap)(struct node *n, struct smap *old, struct smap *nw, struct err *e);
     int (*on_conf)(struct node *n, struct cluster_conf *old, struct cluster_conf *nw, struct err *e);
+    /* The fence rose (the primary started anew, without any map changing). Any thread; must not park. */
+    void (*on_fence)(struct node *n, struct cons_fence f);
 };
 void meta_set_hooks(struct node *n, const struct meta_hooks *h);
 

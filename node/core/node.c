@@ -412,6 +412,7 @@ node_start(const struct node_opts *o, struct node **out, struct err *e)
         rc = engine_new(n, o, stored, e);
     if (rc == 0) {
         run_start(n->run);
+        n->turning = true;
         rc = serve(n, stored, have, e);
     }
     mset_put(stored);
@@ -452,15 +453,14 @@ node_stop(struct node *n)
 {
     if (n == NULL)
         return;
-    if (n->member != NULL) {
+    if (n->turning) {
         log_info("stopping");
         drain(n);
         member_stop(n);
         if (n->impl->stop != NULL)
             n->impl->stop(n);
-    }
-    if (n->run != NULL)
         run_stop(n->run, SEC_NS(2));
+    }
     cons_close(n->cons);
     http_server_free(n->srv_pub);
     http_server_free(n->srv_data);

@@ -42,6 +42,7 @@ struct node {
     struct joblist     *jobs;     /* running jobs: registry grows with later issues */
     struct tls_ctx     *tls_srv, *tls_pub, *tls_cli; /* NULL without https; tls_pub may equal tls_srv */
     struct route       *routes;   /* of the listeners: owned */
+    bool                turning;  /* the loops run */
     bool                testing;  /* test_fspaths: a development cluster on one machine */
     bool                start_with_lost_mpath;
     const char         *deployment; /* "dev", "K8s", "linux" */
@@ -71,6 +72,8 @@ void views_get(struct node *n, struct views *v);
 void views_put(struct views *v);
 
 bool node_is_primary(const struct node *n, const struct smap *m);
+/* Newest recovery epoch and term that this node has seen: what generations of new commits carry. Any thread. */
+struct cons_fence node_fence(struct node *n);
 
 /* --- who calls --- */
 struct caller {           /* r->user */

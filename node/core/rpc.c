@@ -21,7 +21,7 @@
 unsigned
 node_call_hdrs(struct node *n, struct arena *a, struct hdr out[NODE_HDRS])
 {
-    struct cons_fence f = fence_get(n);
+    struct cons_fence f = node_fence(n);
     struct views      v;
     unsigned          i = 0;
 

@@ -340,7 +340,7 @@ metadata_survives_a_restart_of_everything(void **state)
     after = cons_fence(f->node[0]->cons);
     assert_int_equal(before.epoch, after.epoch);
     assert_int_equal(before.term + 1, after.term);
-    WITHIN(fence_get(f->node[1]).term == after.term);
+    WITHIN(node_fence(f->node[1]).term == after.term);
     fx_free(f);
 }
 
