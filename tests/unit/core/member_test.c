@@ -106,15 +106,6 @@ node_down(struct fixture *f, int i)
     log_open(&(struct log_conf){ .to_stderr = true });
 }
 
-/* Waits up to 10 s. */
-#define WITHIN(cond)                                                                                                   \
-    do {                                                                                                               \
-        int w_;                                                                                                        \
-        for (w_ = 0; w_ < 2000 && !(cond); w_++)                                                                       \
-            usleep(5000);                                                                                              \
-        assert_true(cond);                                                                                             \
-    } while (0)
-
 static bool
 has_flag(const struct node *n, unsigned flag)
 {
@@ -379,14 +370,28 @@ static void
 a_node_with_another_key_stays_outside(void **state)
 {
     struct fixture *f = fx_cluster();
+    struct ask      q = { .method = M_GET, .target = "/v1/health" };
 
     (void)state;
     node_files(f, 3, KEY_B);
     assert_int_equal(0, node_up(f, 3));
-    usleep(300000);
+    q.via = f->node[3];
+    assert_int_equal(0, ask(f, &q, 0, 1));
+    assert_int_equal(-AIS_E_UNAUTH, q.rc);
     assert_false(has_flag(f->node[3], NODE_NODE_STARTED));
     assert_int_equal(3, nodes_of(f->node[0]));
     fx_free(f);
+}
+
+static bool
+was_refused(struct node *primary, const char *id)
+{
+    bool yes;
+
+    pthread_mutex_lock(&primary->member->mtx);
+    yes = strcmp(primary->member->refused_id, id) == 0;
+    pthread_mutex_unlock(&primary->member->mtx);
+    return yes;
 }
 
 static void
@@ -403,7 +408,7 @@ a_node_of_another_cluster_is_refused(void **state)
     assert_int_equal(0, mset_store(m, MI_SMAP, d));
     mset_put(m);
     assert_int_equal(0, node_up(f, 3));
-    usleep(300000);
+    WITHIN(was_refused(f->node[0], "proxy-node-3"));
     assert_false(has_flag(f->node[3], NODE_NODE_STARTED));
     assert_int_equal(3, nodes_of(f->node[0]));
     fx_free(f);

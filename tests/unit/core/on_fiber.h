@@ -4,12 +4,22 @@
 #define ON_FIBER_H
 
 #include <ftw.h>
+#include <poll.h>
 #include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/util.h"
 #include "run/fiber.h"
+
+/* Wait for a condition, at most ten seconds. */
+#define WITHIN(cond)                                                                                                   \
+    do {                                                                                                               \
+        int w_;                                                                                                        \
+        for (w_ = 0; w_ < 5000 && !(cond); w_++)                                                                       \
+            (void)poll(NULL, 0, 2);                                                                                    \
+        assert_true(cond);                                                                                             \
+    } while (0)
 
 struct fiber_test_call {
     void (*fn)(void *);
