@@ -162,11 +162,14 @@ persist_loop(void *arg)
 }
 
 /* --- the adopter --- */
+/* What a node has before it first heard of a cluster (version 0) is no predecessor: its disks may know buckets that it does not. */
 static int
 hook(struct node *n, enum mitem i, struct mset *old, struct mset *nw, struct err *e)
 {
     const struct meta_hooks *h = &n->member->hooks;
 
+    if (old != NULL && mset_version(old, i) == 0)
+        old = NULL;
     switch (i) {
     case MI_CONF:
         return h->on_conf != NULL ? h->on_conf(n, old == NULL ? NULL : old->conf, nw->conf, e) : 0;

@@ -32,7 +32,8 @@ int meta_node_remove(struct node *n, struct str id, struct err *e);
 
 /*
  * What a role does when a new snapshot is adopted, before it is published to requests: a target makes and destroys bucket
- * directories when the BMD changes. Set once, before the node joins. May park. old may be NULL (start).
+ * directories when the BMD changes. Set once, before the node joins. May park. old is NULL when this node knew none before: at its start,
+ * and at its first join. A target then takes its disks as they are (buckets may lie on them already: store_bck_adopt).
  */
 struct meta_hooks {
     int (*on_bmd)(struct node *n, struct bmd *old, struct bmd *nw, struct err *e);
