@@ -27,6 +27,7 @@
 #define KEEPALIVE_TRY  3           /* failures before the primary is looked for elsewhere */
 #define CALL_TIMEOUT   SEC_NS(2)
 #define QUIET          MSEC_NS(300) /* a new cluster: no more joins for so long */
+#define MISSING_WAIT   SEC_NS(5)   /* a known cluster: longest wait for targets that do not come back */
 #define MAX_CANDIDATES 16
 #define REPLY_MAX      (128u << 20)
 
@@ -435,7 +436,7 @@ cluster_complete(struct node *n, int64_t began)
     struct member *m = n->member;
     struct views   v;
     int64_t        now = clock_mono(), last, limit;
-    unsigned       active;
+    unsigned       active, missing;
 
     views_get(n, &v);
     active = v.smap->nactive;
@@ -446,8 +447,11 @@ cluster_complete(struct node *n, int64_t began)
     MUST(pthread_mutex_unlock(&m->mtx));
     if (m->skip_startup || now - began > limit)
         return true;
-    if (active == 0 || peers_missing(n) > 0)
+    missing = peers_missing(n);
+    if (active == 0)
         return false;
+    if (missing > 0) /* known from before and not back: those that are do not wait for them for long */
+        return missing < active && now - began > MISSING_WAIT;
     return m->ntargets > 0 ? active >= m->ntargets : now - last > QUIET;
 }
 
