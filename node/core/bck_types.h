@@ -81,4 +81,23 @@ provider_by_name(struct str s, enum provider *out)
     return false;
 }
 
+/* XXH64, with AIStore's seed, of the uname "provider/@uuid#ns/bucket/object": what placement is computed from (internals.md 2). */
+static inline uint64_t
+bck_obj_digest(const struct bck *b, struct str name)
+{
+    char             buf[16 + BCK_NS_MAX + BCK_NAME_MAX + OBJ_NAME_MAX + 8];
+    const struct str part[] = { str_z(provider_name(b->provider)), STR_LIT("/@"), b->ns_uuid,   STR_LIT("#"), b->ns_name,
+                                STR_LIT("/"),                      b->name,       STR_LIT("/"), name };
+    size_t           n = 0;
+
+    for (size_t i = 0; i < sizeof(part) / sizeof(part[0]); i++) {
+        size_t k = part[i].n < sizeof(buf) - n ? part[i].n : sizeof(buf) - n;
+
+        if (k > 0)
+            memcpy(buf + n, part[i].p, k);
+        n += k;
+    }
+    return hrw_digest(buf, n);
+}
+
 #endif

@@ -13,6 +13,7 @@
 
 struct json_t;
 struct jw;
+struct sbuf;
 
 struct cluster_conf *conf_default(void); /* new, one reference: every section hydrated */
 struct cluster_conf *conf_copy(const struct cluster_conf *c);
@@ -20,14 +21,23 @@ struct cluster_conf *conf_ref(struct cluster_conf *c);
 void                 conf_put(struct cluster_conf *c);
 
 void conf_json(const struct cluster_conf *c, struct jw *w);        /* the whole object, golden key order */
-void conf_json_members(const struct cluster_conf *c, struct jw *w); /* its members only, for what=config (7.6) */
-/* Merge a (partial) ClusterConfig or ConfigToSet into c. `initial`: from a file, where read-only members may appear. */
+/* For clients: a shared secret is shown as **********. conf_json, for state and files, has everything. */
+void conf_json_public(const struct cluster_conf *c, struct jw *w);
+void conf_json_members(const struct cluster_conf *c, struct jw *w); /* public members only, for what=config (7.6) */
+/*
+ * Merge a (partial) ClusterConfig or ConfigToSet into c; zeros become defaults where that is their meaning. Does not validate.
+ * initial: from a file, where read-only members may appear and unknown ones are skipped; otherwise both are refused. On failure c
+ * may be half changed: work on a conf_copy.
+ */
 int  conf_merge_json(struct cluster_conf *c, const struct json_t *j, bool initial, struct err *e);
-/* "rebalance.enabled" = "false". Keys are matched as AIStore does, legacy names included. */
+/* "rebalance.enabled" = "false". Keys are matched as AIStore does, legacy names included. Call conf_validate when all are set. */
 int  conf_set(struct cluster_conf *c, struct str dotted, struct str value, struct err *e);
 int  conf_validate(const struct cluster_conf *c, struct err *e);
 /* May this dotted key (or section) be set for one node only / transiently? -AIS_E_* with AIStore's text otherwise. */
 int  conf_check_scope(struct str dotted, bool node_only, bool transient, struct err *e);
+
+/* Reference of all keys as a Markdown table. */
+void conf_doc(struct sbuf *b);
 
 int  local_conf_load(const char *path, struct local_conf *out, struct err *e); /* may block */
 void local_conf_json_members(const struct local_conf *c, struct jw *w);

@@ -8,6 +8,12 @@
 
 #include "core/meta.h"
 
+/* Activity of one disk: bytes a second, average sizes in bytes, percent busy. */
+struct diskrate {
+    char    name[32];
+    int64_t rbps, ravg, wbps, wavg, util;
+};
+
 struct node_role {
     enum role           role;
     const struct route *routes;   /* tried before the common ones, so that a role can take a common path over */
@@ -28,6 +34,8 @@ struct node_role {
     void (*sysinfo_json)(struct node *n, struct jw *w);
     /* Bits of NODE_* that the role adds to the node's state flags (out of space, disk faults). Must not park. */
     unsigned (*state_flags)(struct node *n);
+    /* Rates of the node's disks since the last look, at most max. On a fiber; may park. */
+    unsigned (*disk_rates)(struct node *n, struct diskrate *out, unsigned max);
 };
 
 extern const struct node_role proxy_role, target_role;

@@ -212,6 +212,12 @@ target_on_conf(struct node *n, struct cluster_conf *old, struct cluster_conf *nw
     return 0;
 }
 
+static unsigned
+disk_rates(struct node *n, struct diskrate *out, unsigned max)
+{
+    return iostat_rates(target_of(n), out, max);
+}
+
 const struct node_role target_role = {
     .role = ROLE_TARGET,
     .routes = routes,
@@ -222,4 +228,5 @@ const struct node_role target_role = {
     .capacity_json = mpath_capacity_json,
     .sysinfo_json = mpath_sysinfo_json,
     .state_flags = mpath_state_flags,
+    .disk_rates = disk_rates,
 };

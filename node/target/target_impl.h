@@ -110,10 +110,6 @@ void     mpath_sysinfo_json(struct node *n, struct jw *w);
 unsigned mpath_state_flags(struct node *n);
 
 /* --- iostat.c --- */
-struct diskrate {
-    char    name[32];
-    int64_t rbps, ravg, wbps, wavg, util;
-};
 /* Rates since the last call (at least half a second ago, else the last ones again); at most max disks. Blocks for two small reads. */
 unsigned iostat_rates(struct target *t, struct diskrate *out, unsigned max);
 bool     disk_rotational(const char *disk);

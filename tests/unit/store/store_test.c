@@ -528,7 +528,7 @@ check_some(void)
 static void
 a_restart_finds_everything_and_a_lost_index_is_rebuilt(void **state)
 {
-    char cmd[128];
+    char cmd[256];
 
     UNUSED(state);
     on_fiber(fill_some);
