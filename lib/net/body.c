@@ -2,24 +2,19 @@
 /*
  * Request bodies: pulled from the connection's buffer, announced or chunked, and what happens to the part a handler left.
  *
+ * While a request is served its head stays where it was parsed, because the strings of req->head point into it; the body is read
+ * behind it, or, when it is a large one, into a buffer of its own.
+ *
  * Runs on: the request's fiber.
  */
-#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "base/assert.h"
 #include "base/util.h"
-#include "codec/url.h"
 #include "net/net_impl.h"
 
-static int64_t
-stall_deadline(const struct req *r)
-{
-    int64_t ns = r->srv->conf.stall_ns;
-
-    return deadline_in(clock_mono(), ns > 0 ? ns : SEC_NS(60));
-}
+#define CONTINUE_STALL SEC_NS(10)
+#define DRAIN_NS       SEC_NS(2) /* longest time spent on a body that nobody wants before the connection is given up */
 
 void
 body_begin(struct reqctx *x)
@@ -28,129 +23,126 @@ body_begin(struct reqctx *x)
     x->body_left = x->head.body == HTTP1_LENGTH ? x->head.content_length : 0;
     x->body_done = !x->body_chunked && x->body_left == 0;
     x->continue_due = x->head.expect_100 && !x->body_done;
+    x->body_error = 0;
     x->chunk = (struct http1_chunk){ .state = 0 };
     x->peeked = NULL;
     x->npeeked = 0;
+    x->old_buf = NULL;
 }
 
-int64_t
-req_content_length(const struct req *r)
+bool
+body_keeps_connection(const struct reqctx *x)
 {
-    return r->head->body == HTTP1_CHUNKED ? -1 : r->head->body == HTTP1_LENGTH ? (int64_t)r->head->content_length : 0;
+    if (x->body_done)
+        return true;
+    if (x->body_error < 0 || (x->continue_due && x->req.conn->len == 0))
+        return false; /* a client that waits for a 100 may send the body or not: nobody knows what comes next */
+    return x->body_chunked || x->body_left <= DRAIN_MAX;
 }
+
+/* --- the input buffer --- */
 
 static int
-send_continue(struct req *r)
+send_continue(struct conn *c)
 {
     static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
     struct iovec      iov = { (void *)(uintptr_t)text, sizeof(text) - 1 };
 
-    rctx(r)->continue_due = false;
-    return stream_send(&r->conn->s, &iov, 1, false, SEC_NS(10));
+    return stream_send(&c->s, &iov, 1, false, CONTINUE_STALL);
 }
 
-/* A large body is worth a large buffer. The head's strings point into the old one: it lives on until the request ends. */
-static void
-want_big_buffer(struct req *r)
+/* Where input may begin: behind the head, unless the head stayed in the buffer before. */
+static size_t
+input_base(const struct reqctx *x)
 {
-    struct conn   *c = r->conn;
-    struct reqctx *x = rctx(r);
-    char          *b;
+    return x->old_buf != NULL ? 0 : x->head_end;
+}
 
-    if (c->len > 0 || c->cap >= BODY_BUF || (!x->body_chunked && x->body_left < 2 * HEAD_BUF) || x->old_buf != NULL)
-        return;
-    b = buf_take(BODY_BUF);
+static int
+move_to_body_buffer(struct conn *c, struct reqctx *x)
+{
+    char *b = buf_take(BODY_BUF);
+
     if (b == NULL)
-        return;
+        return -AIS_E_NOMEM;
+    ASSERT(x->old_buf == NULL && c->len <= BODY_BUF);
+    memcpy(b, c->buf + c->off, c->len);
     x->old_buf = c->buf;
     x->old_cap = c->cap;
     c->buf = b;
     c->cap = BODY_BUF;
     c->off = 0;
+    return 0;
 }
 
-/* Make sure that there is room behind the unread bytes without moving the head's strings. */
+/* Room behind the unread bytes. */
+static int
+make_room(struct conn *c, struct reqctx *x)
+{
+    bool large = x->body_chunked || x->body_left >= 2 * HEAD_BUF;
+
+    if (x->old_buf == NULL && c->len == 0 && large && c->cap < BODY_BUF && move_to_body_buffer(c, x) == 0)
+        return 0;
+    if (c->len == 0)
+        c->off = input_base(x);
+    if (c->off + c->len < c->cap)
+        return 0;
+    if (c->off == input_base(x)) /* the head fills the buffer */
+        return x->old_buf == NULL ? move_to_body_buffer(c, x) : -AIS_E_TOOBIG;
+    memmove(c->buf + input_base(x), c->buf + c->off, c->len);
+    c->off = input_base(x);
+    return 0;
+}
+
 static int
 fill(struct req *r)
 {
     struct conn   *c = r->conn;
     struct reqctx *x = rctx(r);
     ssize_t        k;
-    int            rc;
+    int            rc = x->continue_due && c->len == 0 ? send_continue(c) : 0;
 
-    if (x->continue_due && c->len == 0) {
-        rc = send_continue(r);
-        if (rc < 0)
-            return rc;
-    }
     x->continue_due = false;
-    if (x->old_buf == NULL) {
-        want_big_buffer(r);
-        if (x->old_buf == NULL && c->len == 0 && c->off < x->head_end)
-            c->off = x->head_end;
-    }
-    if (c->len == 0)
-        c->off = x->old_buf != NULL ? 0 : x->head_end;
-    if (c->off + c->len == c->cap) {
-        size_t base = x->old_buf != NULL ? 0 : x->head_end;
-
-        if (c->off == base) {
-            char *b = buf_take(BODY_BUF); /* the head fills the buffer */
-
-            if (b == NULL || x->old_buf != NULL)
-                return -AIS_E_NOMEM;
-            memcpy(b, c->buf + c->off, c->len);
-            x->old_buf = c->buf;
-            x->old_cap = c->cap;
-            c->buf = b;
-            c->cap = BODY_BUF;
-            c->off = 0;
-        } else {
-            memmove(c->buf + base, c->buf + c->off, c->len);
-            c->off = base;
-        }
-    }
-    k = stream_recv(&c->s, c->buf + c->off + c->len, c->cap - c->off - c->len, stall_deadline(r));
-    if (k < 0)
-        return (int)k;
-    if (k == 0)
-        return -AIS_E_CLOSED;
+    if (rc == 0)
+        rc = make_room(c, x);
+    if (rc < 0)
+        return rc;
+    k = stream_recv(&c->s, c->buf + c->off + c->len, c->cap - c->off - c->len, deadline_in(clock_mono(), r->srv->conf.stall_ns));
+    if (k <= 0)
+        return k < 0 ? (int)k : -AIS_E_CLOSED;
     c->len += (size_t)k;
     return 0;
 }
 
-static ssize_t
-peek_chunked(struct req *r)
+/* --- reading --- */
+
+/* Decode until there are body bytes, the body ended, or an error. */
+static int
+next_chunk_piece(struct req *r)
 {
     struct conn   *c = r->conn;
     struct reqctx *x = rctx(r);
 
-    for (;;) {
-        size_t used = 0, out = 0;
-        int    rc;
+    while (x->npeeked == 0 && !x->body_done) {
+        size_t used = 0;
+        int    rc = c->len == 0 ? fill(r) : 0;
 
-        if (c->len > 0) {
-            char *at = c->buf + c->off;
-
-            rc = http1_chunk_decode(&x->chunk, at, c->len, &used, &out);
-            if (rc < 0)
-                return rc;
-            c->off += used;
-            c->len -= used;
-            if (rc == 1)
-                x->body_done = true;
-            if (out > 0) {
-                x->peeked = at;
-                x->npeeked = out;
-                return (ssize_t)out;
-            }
-            if (rc == 1)
-                return 0;
-        }
-        rc = fill(r);
         if (rc < 0)
             return rc;
+        x->peeked = c->buf + c->off;
+        rc = http1_chunk_decode(&x->chunk, x->peeked, c->len, &used, &x->npeeked);
+        if (rc < 0)
+            return rc;
+        c->off += used;
+        c->len -= used;
+        x->body_done = rc == 1;
+        if (used == 0 && rc == 0) {
+            rc = fill(r);
+            if (rc < 0)
+                return rc;
+        }
     }
+    return 0;
 }
 
 ssize_t
@@ -158,28 +150,21 @@ req_peek(struct req *r, const void **p)
 {
     struct conn   *c = r->conn;
     struct reqctx *x = rctx(r);
-    int            rc;
+    int            rc = 0;
 
     CHECK(r, REQ_MAGIC);
-    if (x->npeeked > 0) {
-        *p = x->peeked;
-        return (ssize_t)x->npeeked;
-    }
-    if (x->body_done)
-        return 0;
-    if (x->body_chunked) {
-        ssize_t n = peek_chunked(r);
-
-        *p = x->peeked;
-        return n;
-    }
-    if (c->len == 0) {
+    if (x->body_error < 0)
+        return x->body_error;
+    if (x->body_chunked)
+        rc = next_chunk_piece(r);
+    else if (c->len == 0 && !x->body_done)
         rc = fill(r);
-        if (rc < 0)
-            return rc;
+    if (rc < 0) {
+        x->body_error = rc;
+        return rc;
     }
-    *p = c->buf + c->off;
-    return (ssize_t)MIN((uint64_t)c->len, x->body_left);
+    *p = x->body_chunked ? x->peeked : c->buf + c->off;
+    return x->body_chunked ? (ssize_t)x->npeeked : (ssize_t)MIN((uint64_t)c->len, x->body_left);
 }
 
 void
@@ -198,8 +183,7 @@ req_consume(struct req *r, size_t n)
     c->off += n;
     c->len -= n;
     x->body_left -= n;
-    if (x->body_left == 0)
-        x->body_done = true;
+    x->body_done = x->body_left == 0;
 }
 
 ssize_t
@@ -220,7 +204,7 @@ int
 body_read_whole(struct req *r)
 {
     struct reqctx *x = rctx(r);
-    uint64_t       max = r->srv->conf.max_body > 0 ? r->srv->conf.max_body : 16 * MIB;
+    uint64_t       max = r->srv->conf.max_body;
     size_t         cap, n = 0;
     char          *p, *bigger;
 
@@ -259,12 +243,47 @@ body_read_whole(struct req *r)
     return 0;
 }
 
-/* The client is still sending what nobody wants: let it see the answer before the connection goes. */
-static void
-linger(struct req *r)
+/* --- afterwards --- */
+
+/* Read on for the sake of the connection; false when that takes too much or too long. */
+static bool
+drain(struct req *r)
 {
-    (void)shutdown(r->conn->s.fd, SHUT_WR);
-    stream_discard(&r->conn->s, 64 * MIB, deadline_in(clock_mono(), SEC_NS(5)));
+    int64_t  old = fiber_set_deadline(deadline_in(clock_mono(), DRAIN_NS));
+    uint64_t left = DRAIN_MAX;
+    ssize_t  k;
+
+    do {
+        const void *at;
+
+        k = req_peek(r, &at);
+        if (k > 0 && (uint64_t)k > left)
+            k = -AIS_E_TOOBIG;
+        if (k > 0) {
+            left -= (uint64_t)k;
+            req_consume(r, (size_t)k);
+        }
+    } while (k > 0);
+    fiber_set_deadline(old);
+    return k == 0;
+}
+
+/* Between requests a connection has the small buffer, unless what is pipelined behind does not fit. */
+static void
+back_to_head_buffer(struct conn *c)
+{
+    char *b;
+
+    if (c->cap != BODY_BUF || c->len > HEAD_BUF)
+        return;
+    b = buf_take(HEAD_BUF);
+    if (b == NULL)
+        return;
+    memcpy(b, c->buf + c->off, c->len);
+    buf_give(c->buf, c->cap);
+    c->buf = b;
+    c->cap = HEAD_BUF;
+    c->off = 0;
 }
 
 bool
@@ -272,99 +291,14 @@ body_finish(struct req *r)
 {
     struct conn   *c = r->conn;
     struct reqctx *x = rctx(r);
-    bool           ok = true;
-    int64_t        until;
+    bool           ok = x->body_done || (!c->close && !r->resp.failed && body_keeps_connection(x) && drain(r));
 
     x->npeeked = 0;
-    if (!x->body_done && x->continue_due && c->len == 0) {
-        ok = false; /* the client waits for a 100 that will not come: it may send the body or not, so start afresh */
-    } else if (!x->body_done && (c->close || (!x->body_chunked && x->body_left > DRAIN_MAX))) {
-        linger(r);
-        ok = false;
-    } else if (!x->body_done) {
-        uint64_t left = DRAIN_MAX;
-
-        until = fiber_set_deadline(deadline_in(clock_mono(), SEC_NS(2)));
-        while (ok && !x->body_done) {
-            const void *at;
-            ssize_t     k = req_peek(r, &at);
-
-            if (k < 0 || (uint64_t)k > left) {
-                ok = false;
-            } else {
-                left -= (uint64_t)k;
-                req_consume(r, (size_t)k);
-            }
-        }
-        fiber_set_deadline(until);
-        if (!ok)
-            linger(r);
-    }
     if (x->old_buf != NULL) {
         buf_give(x->old_buf, x->old_cap);
         x->old_buf = NULL;
     }
-    if (ok && c->cap == BODY_BUF && c->len <= HEAD_BUF) { /* back to the small buffer between requests */
-        char *b = buf_take(HEAD_BUF);
-
-        if (b != NULL) {
-            memcpy(b, c->buf + c->off, c->len);
-            buf_give(c->buf, c->cap);
-            c->buf = b;
-            c->cap = HEAD_BUF;
-            c->off = 0;
-        }
-    }
+    if (ok)
+        back_to_head_buffer(c);
     return ok;
-}
-
-/* --- queries, headers, who calls --- */
-
-struct str
-req_hdr(const struct req *r, struct str name)
-{
-    return http1_hdr(r->head, name);
-}
-
-bool
-req_query(struct req *r, struct str key, struct str *val)
-{
-    struct str rest = r->query_raw, k, v, dk;
-
-    while (url_query_next(&rest, &k, &v)) {
-        if (!str_eq(k, key)) {
-            if (str_chr(k, '%') < 0 || url_decode_arena(r->arena, k, true, &dk) < 0 || !str_eq(dk, key))
-                continue;
-        }
-        if (url_decode_arena(r->arena, v, true, val) < 0)
-            *val = v;
-        return true;
-    }
-    return false;
-}
-
-bool
-req_query_bool(struct req *r, struct str key)
-{
-    struct str v;
-
-    return req_query(r, key, &v) && str_query_bool(v);
-}
-
-void *
-conn_user(const struct conn *c)
-{
-    return c->user;
-}
-
-void
-conn_set_user(struct conn *c, void *p)
-{
-    c->user = p;
-}
-
-const struct http_conf *
-conn_conf(const struct conn *c)
-{
-    return &c->srv->conf;
 }

@@ -4,22 +4,17 @@
  */
 #include "net/client.h"
 
-#include <errno.h>
 #include <netdb.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "base/assert.h"
 #include "base/hmap.h"
 #include "base/util.h"
 #include "net/net_impl.h"
 #include "run/offload.h"
-
-#define CLIENT_BUF (16u << 10)
 
 struct dest;
 
@@ -30,7 +25,7 @@ struct hcall {
     struct stream      s;
     struct hclient    *hc;
     struct dest       *dest;
-    char               buf[CLIENT_BUF];
+    char              *buf;       /* HEAD_BUF bytes of the loop's pool; NULL while idle */
     size_t             off, len;
     struct http1_head  head;
     char              *head_copy; /* the head's bytes: the buffer moves on */
@@ -38,7 +33,9 @@ struct hcall {
     struct http1_chunk chunk;
     uint64_t           left;      /* body bytes to come, when announced */
     enum http1_body    body;
-    bool               is_head, have_head, done, reused, broken, in_pool, out_chunked;
+    bool               is_head, have_head, done, broken, out_chunked;
+    bool               in_pool, reused; /* came from the pool: its server may have closed it meanwhile */
+    uint64_t           sent_before; /* s.sent when the exchange began */
     int64_t            timeout_ns, idle_since;
     void              *peer;
     TAILQ_ENTRY(hcall) link;
@@ -97,6 +94,7 @@ call_destroy(struct hcall *c)
 {
     CHECK(c, HCALL_MAGIC);
     stream_close(&c->s);
+    buf_give(c->buf, HEAD_BUF);
     free(c->head_copy);
     c->magic = 0;
     free(c);
@@ -117,7 +115,7 @@ hclient_free(struct hclient *hc)
             next = hmap_iter(&hc->pools[i].dests, n);
             while ((c = TAILQ_FIRST(&d->idle)) != NULL) {
                 TAILQ_REMOVE(&d->idle, c, link);
-                fd_close(&c->s.fd); /* the loops are gone: only the descriptor is left to close */
+                stream_forget(&c->s);
                 free(c->head_copy);
                 free(c);
             }
@@ -125,6 +123,7 @@ hclient_free(struct hclient *hc)
         }
         hmap_fini(&hc->pools[i].dests);
     }
+    net_pools_free(hc->run);
     free(hc->pools);
     free(hc->agent);
     free(hc);
@@ -161,6 +160,22 @@ pool_remove(struct hcall *c)
     c->in_pool = false;
     c->dest->nidle--;
     p->nidle--;
+}
+
+/* The connection used last. sure: look whether the server closed it, because the call cannot be repeated. */
+static struct hcall *
+pool_take(struct dest *d, bool sure)
+{
+    struct hcall *c;
+
+    while ((c = TAILQ_LAST(&d->idle, callq)) != NULL) {
+        pool_remove(c);
+        c->reused = true;
+        if (!sure || (!c->s.hup && c->s.ops->peer(&c->s) == STREAM_PEER_HERE))
+            return c;
+        call_destroy(c);
+    }
+    return NULL;
 }
 
 /* Anything that happens on an idle connection means that it is of no use any more. */
@@ -229,63 +244,6 @@ resolve(const struct dest *d, struct addrinfo **out)
     return q.rc == 0 ? 0 : -AIS_E_PEER;
 }
 
-static void
-nothing_happens(struct stream *s, unsigned what)
-{
-    UNUSED(s);
-    UNUSED(what);
-}
-
-/* Wait until the socket is connected: its first writable edge. */
-static int
-connect_one(struct stream *s, const struct addrinfo *ai, int64_t deadline)
-{
-    int       one = 1, err = 0, fd;
-    socklen_t n = sizeof(err);
-    int       rc;
-
-    fd = socket(ai->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -AIS_E_PEER;
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    if (connect(fd, ai->ai_addr, ai->ai_addrlen) < 0 && errno != EINPROGRESS) {
-        close(fd);
-        return -AIS_E_PEER;
-    }
-    rc = stream_open(s, loop_self(), fd, nothing_happens);
-    if (rc < 0) {
-        close(fd);
-        return rc;
-    }
-    for (;;) {
-        struct sockaddr_storage peer;
-        socklen_t               pn = sizeof(peer);
-        struct park             p;
-
-        if (getpeername(fd, (struct sockaddr *)&peer, &pn) == 0)
-            break;
-        n = sizeof(err);
-        if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &n) == 0 && err != 0) {
-            rc = -AIS_E_PEER;
-            break;
-        }
-        park_init(&p);
-        s->wpark = &p;
-        rc = park_wait(&p, deadline);
-        s->wpark = NULL;
-        if (rc < 0)
-            break;
-        n = sizeof(err);
-        if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &n) < 0 || err != 0) {
-            rc = -AIS_E_PEER;
-            break;
-        }
-    }
-    if (rc < 0)
-        stream_close(s);
-    return rc;
-}
-
 static int
 call_connect(struct hcall *c, struct err *e)
 {
@@ -298,15 +256,16 @@ call_connect(struct hcall *c, struct err *e)
         return err_set(e, AIS_E_PEER, "cannot resolve host %s", c->dest->host);
     rc = -AIS_E_PEER;
     for (struct addrinfo *a = ai; a != NULL && rc < 0; a = a->ai_next)
-        rc = connect_one(&c->s, a, deadline);
+        rc = stream_connect(&c->s, loop_self(), a->ai_addr, a->ai_addrlen, deadline);
     freeaddrinfo(ai);
     if (rc < 0)
         return err_set(e, -rc, "cannot connect to %s:%u: %s", c->dest->host, c->dest->port,
                        rc == -AIS_E_PEER ? "connection refused" : err_text(rc));
     c->s.event = call_event;
     if (c->dest->https) {
-        c->s.ssl = hc->conf.tls == NULL ? NULL : tls_connect_new(hc->conf.tls, c->s.fd, c->dest->host);
-        rc = c->s.ssl == NULL ? -AIS_E_PEER : stream_handshake(&c->s, deadline);
+        rc = hc->conf.tls == NULL ? -AIS_E_PEER : stream_tls_connect(&c->s, hc->conf.tls, c->dest->host);
+        if (rc == 0)
+            rc = stream_tls_handshake(&c->s, deadline);
         if (rc < 0)
             return err_set(e, AIS_E_PEER, "TLS handshake with %s:%u failed", c->dest->host, c->dest->port);
     }
@@ -316,6 +275,13 @@ call_connect(struct hcall *c, struct err *e)
             return err_fill(e, rc);
     }
     return 0;
+}
+
+/* May it be sent again when nobody knows whether it took effect the first time? RFC 9110, 9.2.2. */
+static bool
+idempotent(enum method m)
+{
+    return m != M_POST && m != M_PATCH && m != M_OTHER;
 }
 
 /* A pooled connection, or a new one. */
@@ -331,10 +297,8 @@ call_get(struct hclient *hc, const struct hc_req *q, bool fresh, struct hcall **
     if (rc < 0)
         return err_set(e, AIS_E_INVAL, "bad URL \"%.*s\"", STR_FMT(q->base));
     d = dest_find(p, &u);
-    c = fresh ? NULL : TAILQ_LAST(&d->idle, callq);
+    c = fresh ? NULL : pool_take(d, !idempotent(q->method));
     if (c != NULL) {
-        pool_remove(c);
-        c->reused = true;
         c->peer = q->peer;
         *out = c;
         return 0;
@@ -345,7 +309,6 @@ call_get(struct hclient *hc, const struct hc_req *q, bool fresh, struct hcall **
     c->magic = HCALL_MAGIC;
     c->hc = hc;
     c->dest = d;
-    c->s.fd = -1;
     c->peer = q->peer;
     c->timeout_ns = SEC_NS(10);
     rc = call_connect(c, e);
@@ -401,7 +364,7 @@ send_head(struct hcall *c, const struct hc_req *q)
     }
     iov[0] = (struct iovec){ b.p, b.n };
     iov[1] = (struct iovec){ (void *)(uintptr_t)q->body.p, q->length != 0 ? 0 : q->body.n };
-    rc = stream_send(&c->s, iov, 2, q->length != 0, c->timeout_ns);
+    rc = stream_send(&c->s, iov, 2, q->length > 0, c->timeout_ns);
     sbuf_fini(&b);
     return rc;
 }
@@ -412,6 +375,7 @@ exchange_begin(struct hcall *c, const struct hc_req *q)
     c->timeout_ns = q->timeout_ns > 0 ? q->timeout_ns : SEC_NS(10);
     c->is_head = q->method == M_HEAD;
     c->have_head = c->done = c->broken = false;
+    c->sent_before = c->s.sent;
     c->off = c->len = 0;
     c->chunk = (struct http1_chunk){ .state = 0 };
 }
@@ -421,15 +385,19 @@ fill_more(struct hcall *c)
 {
     ssize_t k;
 
+    if (c->buf == NULL)
+        c->buf = buf_take(HEAD_BUF);
+    if (c->buf == NULL)
+        return broke(c, -AIS_E_NOMEM);
     if (c->len == 0)
         c->off = 0;
-    if (c->off > 0 && c->off + c->len == sizeof(c->buf)) {
+    if (c->off > 0 && c->off + c->len == HEAD_BUF) {
         memmove(c->buf, c->buf + c->off, c->len);
         c->off = 0;
     }
-    if (c->len == sizeof(c->buf))
+    if (c->len == HEAD_BUF)
         return broke(c, -AIS_E_HEADTOOBIG);
-    k = stream_recv(&c->s, c->buf + c->off + c->len, sizeof(c->buf) - c->off - c->len, stall(c));
+    k = stream_recv(&c->s, c->buf + c->off + c->len, HEAD_BUF - c->off - c->len, stall(c));
     if (k <= 0)
         return broke(c, k == 0 ? -AIS_E_CLOSED : (int)k);
     c->len += (size_t)k;
@@ -476,28 +444,33 @@ read_resp_head(struct hcall *c)
     return 0;
 }
 
-int
-hc_open(struct hclient *hc, const struct hc_req *q, struct hcall **out, struct err *e)
+/* A connection with the head (and the body that goes with it) on its way. fresh: not one from the pool. */
+static int
+exchange_start(struct hclient *hc, const struct hc_req *q, bool fresh, struct hcall **out, struct err *e)
 {
-    struct hcall *c;
-    int           rc;
+    struct hcall *c = NULL;
+    int           rc = call_get(hc, q, fresh, &c, e);
 
-    ASSERT_MAY_PARK();
-    for (int attempt = 0;; attempt++) {
-        rc = call_get(hc, q, attempt > 0, &c, e);
-        if (rc < 0)
-            return rc;
-        exchange_begin(c, q);
-        rc = send_head(c, q);
-        if (rc == 0)
-            break;
-        rc = rc == -AIS_E_CLOSED && c->reused && attempt == 0 ? 0 : rc;
+    if (rc < 0)
+        return rc;
+    exchange_begin(c, q);
+    rc = send_head(c, q);
+    if (rc < 0) {
+        bool again = rc == -AIS_E_CLOSED && c->reused && (c->s.sent == c->sent_before || idempotent(q->method));
+
         call_destroy(c);
-        if (rc < 0)
-            return err_set(e, -rc, "cannot send to %.*s: %s", STR_FMT(q->base), err_text(rc));
+        return again ? exchange_start(hc, q, true, out, e)
+                     : err_set(e, -rc, "cannot send to %.*s: %s", STR_FMT(q->base), err_text(rc));
     }
     *out = c;
     return 0;
+}
+
+int
+hc_open(struct hclient *hc, const struct hc_req *q, struct hcall **out, struct err *e)
+{
+    ASSERT_MAY_PARK();
+    return exchange_start(hc, q, false, out, e);
 }
 
 int
@@ -608,6 +581,8 @@ hc_close(struct hcall *c)
         call_destroy(c);
         return;
     }
+    buf_give(c->buf, HEAD_BUF);
+    c->buf = NULL;
     c->idle_since = loop_now();
     c->in_pool = true;
     TAILQ_INSERT_TAIL(&c->dest->idle, c, link);
@@ -675,32 +650,26 @@ int
 hc_call(struct hclient *hc, const struct hc_req *q, struct arena *a, size_t max_body, struct hc_resp *out, struct err *e)
 {
     int64_t end = deadline_in(clock_mono(), q->timeout_ns > 0 ? q->timeout_ns : SEC_NS(10)), old;
+    bool    fresh = false, stale;
     int     rc;
 
     ASSERT_MAY_PARK();
     old = fiber_set_deadline(NO_DEADLINE);
     fiber_set_deadline(MIN(old, end));
-    for (int attempt = 0;; attempt++) {
+    do {
         struct hcall *c;
-        bool          stale;
 
-        rc = attempt == 0 ? hc_open(hc, q, &c, e) : call_get(hc, q, true, &c, e);
+        rc = exchange_start(hc, q, fresh, &c, e);
         if (rc < 0)
             break;
-        if (attempt > 0) {
-            exchange_begin(c, q);
-            rc = send_head(c, q);
-        }
-        if (rc == 0)
-            rc = read_all(c, a, max_body, out);
-        stale = rc == -AIS_E_CLOSED && c->reused && !c->have_head && c->len == 0 && attempt == 0;
-        hc_close(c);
-        if (stale)
-            continue;
-        if (rc < 0)
+        rc = read_all(c, a, max_body, out);
+        /* The server had closed the pooled connection, or closed it at this very moment. */
+        stale = rc == -AIS_E_CLOSED && c->reused && !c->have_head && c->len == 0 && idempotent(q->method);
+        if (rc < 0 && !stale)
             err_set(e, -rc, "no answer from %.*s: %s", STR_FMT(q->base), err_text(rc));
-        break;
-    }
+        fresh = true;
+        hc_close(c);
+    } while (stale);
     fiber_set_deadline(old);
     return rc;
 }

@@ -98,8 +98,8 @@ struct http_conf {
     void (*conn_closed)(void *conn_user);
 };
 
-/* Listen on addr ("0.0.0.0", "::", "127.0.0.1"): one SO_REUSEPORT socket per loop. port 0 picks one (http_server_port). May
- * block; call before or after run_start. */
+/* Listen on addr ("0.0.0.0", "::", "127.0.0.1"): one SO_REUSEPORT socket per loop. port 0 picks one (http_server_port). After
+ * run_start. May block. */
 int      http_listen(struct run *run, const char *addr, uint16_t port, const struct http_conf *c, struct http_server **out,
                      struct err *e);
 uint16_t http_server_port(const struct http_server *s);

@@ -4,24 +4,37 @@
  *
  * Runs on: the request's fiber.
  */
-#include <arpa/inet.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/assert.h"
 #include "base/log.h"
+#include "base/units.h"
 #include "base/util.h"
 #include "net/net_impl.h"
 #include "run/disk.h"
 
-static int64_t
-stall_ns(const struct req *r)
+size_t
+http_date(char *out)
 {
-    int64_t ns = r->srv->conf.stall_ns;
+    static _Thread_local char    line[64];
+    static _Thread_local size_t  n;
+    static _Thread_local int64_t second;
+    int64_t                      now = clock_real();
 
-    return ns > 0 ? ns : SEC_NS(60);
+    if (now / NSEC_PER_SEC != second || n == 0) {
+        char when[UNITS_MAX];
+
+        time_http(now, when);
+        n = (size_t)snprintf(line, sizeof(line), "Date: %s\r\n", when);
+        ASSERT(n < sizeof(line));
+        second = now / NSEC_PER_SEC;
+    }
+    memcpy(out, line, n);
+    return n;
 }
+
+/* --- headers --- */
 
 static bool
 bad_value(struct str v)
@@ -83,6 +96,14 @@ resp_close(struct req *r)
     r->conn->close = true;
 }
 
+/* Say "close" when the connection will not be of use any more, and keep to it. */
+static void
+settle_connection(struct req *r)
+{
+    if (!body_keeps_connection(rctx(r)) || atomic_load_explicit(&r->srv->draining, memory_order_relaxed))
+        r->conn->close = true;
+}
+
 /* The whole head into x->out: status line, the caller's headers, and ours. len: body length, -1 = chunked, -2 = none at all. */
 static void
 build_head(struct req *r, int status, int64_t len)
@@ -92,6 +113,7 @@ build_head(struct req *r, int status, int64_t len)
     char          *p, num[72];
     size_t         n;
 
+    settle_connection(r);
     sbuf_reset(o);
     if (status == 200)
         sbuf_puts(o, STR_LIT("HTTP/1.1 200 OK\r\n"));
@@ -124,25 +146,41 @@ bodyless(const struct req *r, int status)
     return r->method == M_HEAD || status == 204 || status == 304 || (status >= 100 && status < 200);
 }
 
-/* Body bytes that nobody will read decide whether the connection can stay: say so in the head. */
-static void
-settle_connection(struct req *r)
+/* The connection is broken, or the answer is: nothing more can be said on it. */
+static int
+broke(struct req *r, int rc)
 {
-    struct reqctx *x = rctx(r);
+    r->resp.failed = true;
+    if (rc == -AIS_E_TIMEOUT) /* a client that takes nothing: do not keep megabytes in the kernel for it */
+        rctx(r)->cut = true;
+    return rc;
+}
 
-    if (x->body_done)
-        return;
-    if (x->continue_due || (!x->body_chunked && x->body_left > DRAIN_MAX))
-        r->conn->close = true;
+static bool
+head_waits(struct req *r)
+{
+    return r->resp.started && !r->resp.failed && rctx(r)->out.n > 0;
+}
+
+/* What was to be sent is not there. As long as the head has not left, another answer can take its place (resp_err). */
+static int
+no_source(struct req *r, int rc)
+{
+    if (!head_waits(r))
+        return broke(r, rc);
+    rctx(r)->resp_error = rc;
+    return rc;
 }
 
 static int
-failed(struct req *r, int rc)
+sendable(const struct req *r)
 {
-    if (rc < 0)
-        r->resp.failed = true;
-    return rc;
+    CHECK(r, REQ_MAGIC);
+    ASSERT(r->resp.started && !r->resp.finished);
+    return r->resp.failed ? -AIS_E_CLOSED : rctx_const(r)->resp_error;
 }
+
+/* --- whole answers --- */
 
 void
 resp_send(struct req *r, int status, const char *content_type, struct str body)
@@ -150,21 +188,25 @@ resp_send(struct req *r, int status, const char *content_type, struct str body)
     struct reqctx *x = rctx(r);
     struct iovec   iov[2];
     bool           none = bodyless(r, status);
+    int            rc;
 
     CHECK(r, REQ_MAGIC);
     ASSERT(!r->resp.started);
     if (content_type != NULL)
         resp_hdr(r, "Content-Type", str_z(content_type));
-    settle_connection(r);
     build_head(r, status, status == 204 || status == 304 || (none && body.n == 0) ? -2 : (int64_t)body.n);
     if (!sbuf_ok(&x->out)) {
-        r->resp.failed = true;
+        broke(r, -AIS_E_TOOBIG);
         return;
     }
     iov[0] = (struct iovec){ x->out.p, x->out.n };
     iov[1] = (struct iovec){ (void *)(uintptr_t)body.p, none ? 0 : body.n };
-    if (failed(r, stream_send(&r->conn->s, iov, 2, false, stall_ns(r))) < 0)
+    rc = stream_send(&r->conn->s, iov, 2, false, r->srv->conf.stall_ns);
+    sbuf_reset(&x->out);
+    if (rc < 0) {
+        broke(r, rc);
         return;
+    }
     r->resp.sent = none ? 0 : body.n;
     r->resp.finished = true;
 }
@@ -175,43 +217,68 @@ resp_empty(struct req *r, int status)
     resp_send(r, status, NULL, STR_LIT(""));
 }
 
-static void
-render_plain(struct req *r, int rc, struct err *e)
-{
-    int         status = e != NULL && e->code != 0 ? e->status : err_http(rc);
-    const char *text = e != NULL && e->code != 0 ? e->text : err_text(rc);
+/* --- errors --- */
 
-    resp_send(r, status, "text/plain; charset=utf-8", arena_printf(r->arena, "%s\n", text));
+static void
+render_plain(struct req *r, struct err *e)
+{
+    resp_send(r, e->status, "text/plain; charset=utf-8", arena_printf(r->arena, "%s\n", e->text));
+}
+
+/* Codes that mean one thing where they come up and another to the client. */
+static int
+code_for_client(struct req *r, int rc)
+{
+    bool from_client = rctx(r)->body_error == rc;
+
+    switch (rc) {
+    case -AIS_E_TIMEOUT:
+        return from_client ? -AIS_E_REQTIMEOUT : rc;
+    case -AIS_E_CLOSED:
+        return -AIS_E_PEER; /* the client's own end never comes here: somebody else's did */
+    case -AIS_E_CANCELED:
+        return -AIS_E_UNAVAIL; /* not by the client: the node stops */
+    default:
+        return rc;
+    }
+}
+
+static bool
+client_gone(struct req *r, int rc)
+{
+    return r->conn->cancelled || (rc == -AIS_E_CLOSED && rctx(r)->body_error == rc);
 }
 
 void
 resp_err(struct req *r, int rc, struct err *e)
 {
-    struct err mine = { .code = 0 };
+    struct reqctx *x = rctx(r);
+    struct err     mine = { .code = 0 };
+    int            told;
 
     CHECK(r, REQ_MAGIC);
-    if (r->resp.started) {
+    if ((r->resp.started && !head_waits(r)) || client_gone(r, rc)) {
         resp_abort(r);
         return;
     }
-    if (rc == -AIS_E_CLOSED || rc == -AIS_E_CANCELED) {
-        /* the client is gone: nobody to tell */
-        if (r->conn->s.hup) {
-            resp_abort(r);
-            return;
-        }
-        rc = -AIS_E_BADREQ;
-        if (e != NULL && e->code != 0)
-            e->status = 400;
+    if (r->resp.started) { /* take the head back */
+        r->resp.started = false;
+        x->resp_error = 0;
+        sbuf_reset(r->resp.hdrs);
     }
     if (e == NULL)
         e = &mine;
-    err_fill(e, rc);
+    told = code_for_client(r, rc);
+    err_fill(e, told);
+    if (told != rc)
+        e->status = err_http(told);
     if (r->srv->conf.render_err != NULL)
-        r->srv->conf.render_err(r, rc, e);
+        r->srv->conf.render_err(r, told, e);
     else
-        render_plain(r, rc, e);
+        render_plain(r, e);
 }
+
+/* --- answers piece by piece --- */
 
 int
 resp_start(struct req *r, int status, int64_t len)
@@ -220,16 +287,15 @@ resp_start(struct req *r, int status, int64_t len)
     ASSERT(!r->resp.started);
     if (len < 0 && r->head->minor == 0)
         r->conn->close = true; /* 1.0: the body ends with the connection */
-    settle_connection(r);
     build_head(r, status, status == 204 || status == 304 ? -2 : len < 0 ? -1 : len);
     r->resp.left = bodyless(r, status) ? 0 : len;
     r->resp.chunked = len < 0 && r->head->minor >= 1 && !bodyless(r, status);
-    return sbuf_ok(&rctx(r)->out) ? 0 : failed(r, -AIS_E_TOOBIG);
+    return sbuf_ok(&rctx(r)->out) ? 0 : broke(r, -AIS_E_TOOBIG);
 }
 
 /* The head, if it still waits in x->out, and n more pieces. */
 static int
-send_with_head(struct req *r, struct iovec *more, int n, bool follows)
+send_with_head(struct req *r, const struct iovec *more, int n, bool follows)
 {
     struct reqctx *x = rctx(r);
     struct iovec   iov[5];
@@ -241,9 +307,18 @@ send_with_head(struct req *r, struct iovec *more, int n, bool follows)
         iov[k++] = more[i];
     if (k == 0)
         return 0;
-    rc = stream_send(&r->conn->s, iov, k, follows, stall_ns(r));
+    rc = stream_send(&r->conn->s, iov, k, follows, r->srv->conf.stall_ns);
     sbuf_reset(&x->out);
-    return failed(r, rc);
+    return rc < 0 ? broke(r, rc) : 0;
+}
+
+static void
+count_down(struct req *r, uint64_t n)
+{
+    if (r->resp.left < 0)
+        return;
+    ASSERT_CMP(n, <=, (uint64_t)r->resp.left, PRIu64);
+    r->resp.left -= (int64_t)n;
 }
 
 int
@@ -251,24 +326,17 @@ resp_write(struct req *r, const void *p, size_t n)
 {
     char         head[20];
     struct iovec iov[3];
-    int          k = 0, rc;
+    int          k = 0, rc = sendable(r);
 
-    CHECK(r, REQ_MAGIC);
-    ASSERT(r->resp.started && !r->resp.finished);
-    if (r->resp.failed)
-        return -AIS_E_CLOSED;
-    if (n == 0 || bodyless(r, r->resp.status))
-        return 0;
-    if (r->resp.left >= 0) {
-        ASSERT_CMP((int64_t)n, <=, r->resp.left, PRId64);
-        r->resp.left -= (int64_t)n;
-    }
+    if (rc < 0 || n == 0 || bodyless(r, r->resp.status))
+        return rc;
+    count_down(r, n);
     if (r->resp.chunked)
         iov[k++] = (struct iovec){ head, http1_chunk_head(n, head) };
     iov[k++] = (struct iovec){ (void *)(uintptr_t)p, n };
     if (r->resp.chunked)
         iov[k++] = (struct iovec){ (void *)(uintptr_t) "\r\n", 2 };
-    rc = send_with_head(r, iov, k, r->resp.left > 0);
+    rc = send_with_head(r, iov, k, false); /* not "more": who knows when the next piece comes */
     if (rc == 0)
         r->resp.sent += n;
     return rc;
@@ -283,43 +351,45 @@ small_file(struct req *r, int fd, uint64_t off, size_t len)
     ssize_t        k;
 
     if (p == NULL)
-        return failed(r, -AIS_E_NOMEM);
+        return broke(r, -AIS_E_NOMEM);
     k = disk_pread(fd, p, len, off);
     if (k < 0 || (size_t)k != len)
-        return failed(r, k < 0 ? (int)k : -AIS_E_IO);
+        return no_source(r, k < 0 ? (int)k : -AIS_E_IO);
     sbuf_added(&x->out, len);
     return send_with_head(r, NULL, 0, r->resp.left > 0);
+}
+
+static int
+large_file(struct req *r, int fd, uint64_t off, uint64_t len)
+{
+    char         head[20];
+    struct iovec iov = { head, r->resp.chunked ? http1_chunk_head(len, head) : 0 };
+    int          rc = stream_prefetch(fd, off, len);
+
+    if (rc < 0)
+        return no_source(r, rc);
+    rc = send_with_head(r, &iov, iov.iov_len > 0, true);
+    if (rc < 0)
+        return rc;
+    rc = stream_sendfile(&r->conn->s, fd, off, len, r->srv->conf.stall_ns);
+    if (rc < 0)
+        return broke(r, rc);
+    iov = (struct iovec){ (void *)(uintptr_t) "\r\n", 2 };
+    return r->resp.chunked ? send_with_head(r, &iov, 1, false) : 0;
 }
 
 int
 resp_file(struct req *r, int fd, uint64_t off, uint64_t len)
 {
-    char         head[20];
-    struct iovec iov;
-    int          rc;
+    int rc = sendable(r);
 
-    CHECK(r, REQ_MAGIC);
-    ASSERT(r->resp.started && !r->resp.finished);
-    if (r->resp.failed)
-        return -AIS_E_CLOSED;
-    if (len == 0 || bodyless(r, r->resp.status))
-        return 0;
-    if (r->resp.left >= 0) {
-        ASSERT_CMP((int64_t)len, <=, r->resp.left, PRId64);
-        r->resp.left -= (int64_t)len;
-    }
-    if (!r->resp.chunked && len <= SMALL_FILE) {
+    if (rc < 0 || len == 0 || bodyless(r, r->resp.status))
+        return rc;
+    count_down(r, len);
+    if (!r->resp.chunked && len <= SMALL_FILE)
         rc = small_file(r, fd, off, (size_t)len);
-    } else {
-        iov = (struct iovec){ head, r->resp.chunked ? http1_chunk_head(len, head) : 0 };
-        rc = send_with_head(r, &iov, iov.iov_len > 0, true);
-        if (rc == 0)
-            rc = failed(r, stream_sendfile(&r->conn->s, fd, off, len, stall_ns(r)));
-        if (rc == 0 && r->resp.chunked) {
-            iov = (struct iovec){ (void *)(uintptr_t) "\r\n", 2 };
-            rc = failed(r, stream_send(&r->conn->s, &iov, 1, false, stall_ns(r)));
-        }
-    }
+    else
+        rc = large_file(r, fd, off, len);
     if (rc == 0)
         r->resp.sent += len;
     return rc;
@@ -329,12 +399,10 @@ int
 resp_end(struct req *r)
 {
     struct iovec iov = { (void *)(uintptr_t) "0\r\n\r\n", r->resp.chunked ? 5 : 0 };
-    int          rc;
+    int          rc = sendable(r);
 
-    CHECK(r, REQ_MAGIC);
-    ASSERT(r->resp.started && !r->resp.finished);
-    if (r->resp.failed)
-        return -AIS_E_CLOSED;
+    if (rc < 0)
+        return rc;
     if (r->resp.left > 0)
         ais_bug("response ended %" PRId64 " bytes early", r->resp.left);
     rc = send_with_head(r, &iov, iov.iov_len > 0, false);
@@ -346,48 +414,11 @@ resp_end(struct req *r)
 void
 resp_abort(struct req *r)
 {
+    struct reqctx *x = rctx(r);
+
+    if (r->resp.started && !r->resp.chunked && r->resp.left < 0)
+        x->cut = true; /* this body ends with the connection: only a reset tells that it did not end */
+    x->resp_error = 0;
     r->resp.started = true;
     r->resp.failed = true;
-}
-
-/* --- who calls --- */
-
-struct str
-req_remote(struct req *r)
-{
-    const struct sockaddr_storage *ss = &r->conn->remote;
-    char                           ip[INET6_ADDRSTRLEN] = "?";
-
-    if (ss->ss_family == AF_INET6) {
-        const struct sockaddr_in6 *s6 = (const struct sockaddr_in6 *)ss;
-
-        if (IN6_IS_ADDR_V4MAPPED(&s6->sin6_addr)) {
-            inet_ntop(AF_INET, &s6->sin6_addr.s6_addr[12], ip, sizeof(ip));
-            return arena_printf(r->arena, "%s:%u", ip, ntohs(s6->sin6_port));
-        }
-        inet_ntop(AF_INET6, &s6->sin6_addr, ip, sizeof(ip));
-        return arena_printf(r->arena, "[%s]:%u", ip, ntohs(s6->sin6_port));
-    }
-    if (ss->ss_family == AF_INET) {
-        const struct sockaddr_in *s4 = (const struct sockaddr_in *)ss;
-
-        inet_ntop(AF_INET, &s4->sin_addr, ip, sizeof(ip));
-        return arena_printf(r->arena, "%s:%u", ip, ntohs(s4->sin_port));
-    }
-    return STR_LIT("local");
-}
-
-bool
-req_is_loopback(const struct req *r)
-{
-    const struct sockaddr_storage *ss = &r->conn->remote;
-
-    if (ss->ss_family == AF_INET)
-        return (ntohl(((const struct sockaddr_in *)ss)->sin_addr.s_addr) >> 24) == 127;
-    if (ss->ss_family == AF_INET6) {
-        const struct in6_addr *a = &((const struct sockaddr_in6 *)ss)->sin6_addr;
-
-        return IN6_IS_ADDR_LOOPBACK(a) || (IN6_IS_ADDR_V4MAPPED(a) && a->s6_addr[12] == 127);
-    }
-    return ss->ss_family == AF_UNIX;
 }

@@ -1,27 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A byte stream on a loop. Runs on: the stream's loop; parks. */
+/* Byte streams on a loop: waiting, sending whole pieces, files; and the plain TCP transport. Runs on: the stream's loop. */
 #include "net/stream.h"
 
 #include <errno.h>
-#include <openssl/err.h>
-#include <openssl/ssl.h>
-#include <string.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
 #include <sys/sendfile.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/assert.h"
 #include "base/err.h"
 #include "base/util.h"
+#include "net/net_impl.h"
 #include "run/disk.h"
 
-#define FILE_WINDOW (1u << 20) /* bytes of a file that are known to be cached before they are sent */
+#define FILE_WINDOW (2u << 20) /* bytes of a file that are known to be cached before they are sent */
+#define DISCARD_ONE (1u << 20)
+#define DISCARD_MAX 64 /* system calls in one go: other connections want their turn */
 
-static void
-on_event(struct iowatch *w, unsigned what)
+/* --- waiting --- */
+
+void
+stream_happened(struct stream *s, unsigned what)
 {
-    struct stream *s = CONTAINER_OF(w, struct stream, w);
-    struct park   *p;
+    struct park *p;
 
     if (what & IOW_READ)
         s->readable = true;
@@ -41,30 +46,10 @@ on_event(struct iowatch *w, unsigned what)
         s->event(s, what);
 }
 
-int
-stream_open(struct stream *s, struct loop *l, int fd, void (*event)(struct stream *, unsigned))
+static void
+on_ready(struct iowatch *w, unsigned what)
 {
-    int rc;
-
-    *s = (struct stream){ .loop = l, .fd = fd, .event = event };
-    rc = iowatch_add(l, &s->w, fd, on_event);
-    if (rc < 0)
-        s->fd = -1;
-    return rc;
-}
-
-void
-stream_close(struct stream *s)
-{
-    if (s->fd < 0)
-        return;
-    if (s->ssl != NULL) {
-        (void)SSL_shutdown(s->ssl);
-        SSL_free(s->ssl);
-        s->ssl = NULL;
-    }
-    iowatch_del(&s->w);
-    fd_close(&s->fd);
+    stream_happened(CONTAINER_OF(w, struct stream, w), what);
 }
 
 static int
@@ -81,11 +66,13 @@ wait_on(struct park **slot, int64_t deadline)
     return rc;
 }
 
-static int
-wait_readable(struct stream *s, int64_t deadline)
+int
+stream_wait(struct stream *s, ssize_t want, int64_t deadline)
 {
+    if (want == STREAM_WANT_WRITE)
+        return wait_on(&s->wpark, deadline);
     while (!s->readable) {
-        int rc = wait_on(&s->rpark, deadline);
+        int rc = s->hup ? -AIS_E_CLOSED : wait_on(&s->rpark, deadline); /* after a hang-up no edge comes */
 
         if (rc < 0)
             return rc;
@@ -93,85 +80,226 @@ wait_readable(struct stream *s, int64_t deadline)
     return 0;
 }
 
-/* What an SSL_* call that returned rc wants: 0 = try again (after parking), 1 = clean end, or an error. */
-static int
-tls_wait(struct stream *s, int rc, int64_t deadline)
-{
-    int err = SSL_get_error(s->ssl, rc);
+/* --- plain TCP --- */
 
-    ERR_clear_error();
-    switch (err) {
-    case SSL_ERROR_WANT_READ:
+static ssize_t
+plain_read(struct stream *s, void *p, size_t n)
+{
+    ssize_t k;
+
+    do {
+        k = recv(s->fd, p, n, MSG_DONTWAIT);
+    } while (k < 0 && errno == EINTR);
+    if (k < 0 && errno != EAGAIN)
+        return -AIS_E_CLOSED;
+    /* A short read drained the socket, the next edge tells of more; after a hang-up there may be no further edge. */
+    if (k < 0 || ((size_t)k < n && k > 0 && !s->hup))
         s->readable = false;
-        return wait_readable(s, deadline);
-    case SSL_ERROR_WANT_WRITE:
-        return wait_on(&s->wpark, deadline);
-    case SSL_ERROR_ZERO_RETURN:
-        return 1;
+    return k < 0 ? STREAM_WANT_READ : k;
+}
+
+static ssize_t
+plain_writev(struct stream *s, const struct iovec *iov, int n, bool more)
+{
+    int     flags = MSG_NOSIGNAL | MSG_DONTWAIT | (more ? MSG_MORE : 0);
+    ssize_t k;
+
+    do {
+        if (n == 1) {
+            k = send(s->fd, iov->iov_base, iov->iov_len, flags);
+        } else {
+            struct msghdr m = { .msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)n };
+
+            k = sendmsg(s->fd, &m, flags);
+        }
+    } while (k < 0 && errno == EINTR);
+    return k >= 0 ? k : errno == EAGAIN ? STREAM_WANT_WRITE : -AIS_E_CLOSED;
+}
+
+static ssize_t
+plain_sendfile(struct stream *s, int fd, uint64_t off, size_t len)
+{
+    off_t   o = (off_t)off;
+    ssize_t k;
+
+    do {
+        k = sendfile(s->fd, fd, &o, len);
+    } while (k < 0 && errno == EINTR);
+    if (k >= 0)
+        return k;
+    switch (errno) {
+    case EAGAIN:
+        return STREAM_WANT_WRITE;
+    case EIO:
+        return -AIS_E_IO;
+    case EINVAL:
+    case ENOSYS:
+        return -AIS_E_UNSUPP; /* a file system without it */
     default:
         return -AIS_E_CLOSED;
     }
 }
 
-int
-stream_handshake(struct stream *s, int64_t deadline)
+static ssize_t
+plain_discard(struct stream *s)
 {
-    for (;;) {
-        int rc = SSL_do_handshake(s->ssl);
+    ssize_t k = 1;
 
-        if (rc == 1)
-            break;
-        rc = tls_wait(s, rc, deadline);
-        if (rc != 0)
-            return rc < 0 ? rc : -AIS_E_CLOSED;
-    }
-    s->ktls_tx = BIO_get_ktls_send(SSL_get_wbio(s->ssl));
-    return 0;
+    for (int i = 0; i < DISCARD_MAX && k > 0; i++)
+        k = recv(s->fd, NULL, DISCARD_ONE, MSG_TRUNC | MSG_DONTWAIT);
+    return k > 0 || (k < 0 && (errno == EAGAIN || errno == EINTR)) ? STREAM_WANT_READ : 0;
 }
 
-static ssize_t
-tls_recv(struct stream *s, void *p, size_t n, int64_t deadline)
+static enum stream_peer
+plain_peer(struct stream *s)
+{
+    struct pollfd p = { .fd = s->fd, .events = POLLIN };
+    char          c;
+
+    if (poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLERR)))
+        return STREAM_PEER_GONE;
+    return recv(s->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) == 0 ? STREAM_PEER_HALF : STREAM_PEER_HERE;
+}
+
+static void
+plain_shutdown(struct stream *s)
+{
+    (void)shutdown(s->fd, SHUT_WR);
+}
+
+static void
+plain_close(struct stream *s)
+{
+    if (s->loop != NULL)
+        iowatch_del(&s->w);
+    fd_close(&s->fd);
+}
+
+const struct stream_ops stream_plain_ops = {
+    .read = plain_read,
+    .writev = plain_writev,
+    .sendfile = plain_sendfile,
+    .discard = plain_discard,
+    .peer = plain_peer,
+    .shutdown = plain_shutdown,
+    .close = plain_close,
+};
+
+/* sendfile has no MSG_NOSIGNAL, and OpenSSL does not use it: a peer that went away is an error code, not a signal. */
+static void
+block_sigpipe(void)
+{
+    static _Thread_local bool blocked;
+    sigset_t                  set;
+
+    if (blocked)
+        return;
+    sigemptyset(&set);
+    sigaddset(&set, SIGPIPE);
+    MUST(pthread_sigmask(SIG_BLOCK, &set, NULL));
+    blocked = true;
+}
+
+int
+stream_open(struct stream *s, struct loop *l, int fd, void (*event)(struct stream *, unsigned))
+{
+    int one = 1, rc;
+
+    block_sigpipe();
+    *s = (struct stream){ .loop = l, .fd = fd, .event = event };
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    rc = iowatch_add(l, &s->w, fd, on_ready);
+    if (rc == 0)
+        s->ops = &stream_plain_ops;
+    else
+        s->fd = -1;
+    return rc;
+}
+
+/* The socket's first writable edge, or its error, ends the wait. */
+static int
+await_connected(struct stream *s, int64_t deadline)
 {
     for (;;) {
-        int rc = SSL_read(s->ssl, p, (int)MIN(n, (size_t)INT32_MAX));
+        struct sockaddr_storage peer;
+        socklen_t               n = sizeof(peer);
+        int                     err = 0, rc;
 
-        if (rc > 0)
+        if (getpeername(s->fd, (struct sockaddr *)&peer, &n) == 0)
+            return 0;
+        n = sizeof(err);
+        if (getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &err, &n) < 0 || err != 0)
+            return -AIS_E_PEER;
+        rc = wait_on(&s->wpark, deadline);
+        if (rc < 0)
             return rc;
-        rc = tls_wait(s, rc, deadline);
-        if (rc != 0)
-            return rc == 1 ? 0 : rc;
     }
+}
+
+int
+stream_connect(struct stream *s, struct loop *l, const struct sockaddr *to, socklen_t n, int64_t deadline)
+{
+    int fd = socket(to->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int rc;
+
+    if (fd < 0)
+        return -AIS_E_PEER;
+    if ((connect(fd, to, n) < 0 && errno != EINPROGRESS) || stream_open(s, l, fd, NULL) < 0) {
+        close(fd);
+        return -AIS_E_PEER;
+    }
+    rc = await_connected(s, deadline);
+    if (rc < 0)
+        stream_close(s);
+    return rc;
+}
+
+void
+stream_cut(struct stream *s)
+{
+    struct linger hard = { .l_onoff = 1, .l_linger = 0 };
+
+    s->cut = true;
+    if (s->fd >= 0)
+        (void)setsockopt(s->fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
+}
+
+void
+stream_close(struct stream *s)
+{
+    if (s->ops == NULL)
+        return;
+    ASSERT(s->rpark == NULL && s->wpark == NULL);
+    s->ops->close(s);
+    s->ops = NULL;
+}
+
+void
+stream_forget(struct stream *s)
+{
+    s->loop = NULL;
+    s->rpark = s->wpark = NULL;
+    stream_close(s);
+}
+
+/* --- moving bytes --- */
+
+ssize_t
+stream_recv_now(struct stream *s, void *p, size_t n)
+{
+    return s->readable || s->hup ? s->ops->read(s, p, n) : STREAM_WANT_READ;
 }
 
 ssize_t
 stream_recv(struct stream *s, void *p, size_t n, int64_t deadline)
 {
-    if (s->ssl != NULL)
-        return tls_recv(s, p, n, deadline);
     for (;;) {
-        ssize_t k;
+        ssize_t k = stream_recv_now(s, p, n);
         int     rc;
 
-        if (!s->readable && !s->hup) {
-            rc = wait_readable(s, deadline);
-            if (rc < 0)
-                return rc;
-        }
-        k = recv(s->fd, p, n, 0);
-        if (k > 0) {
-            /* A short read drained the socket: the next edge tells of more. After a hang-up there may be no further edge. */
-            if ((size_t)k < n && !s->hup)
-                s->readable = false;
+        if (k != STREAM_WANT_READ && k != STREAM_WANT_WRITE)
             return k;
-        }
-        if (k == 0)
-            return 0;
-        if (errno == EINTR)
-            continue;
-        if (errno != EAGAIN)
-            return -AIS_E_CLOSED;
-        s->readable = false;
-        rc = wait_readable(s, deadline);
+        rc = stream_wait(s, k, deadline);
         if (rc < 0)
             return rc;
     }
@@ -191,65 +319,52 @@ iov_advance(struct iovec **iov, int *n, size_t k)
     }
 }
 
-static int
-tls_send(struct stream *s, struct iovec *iov, int n, int64_t stall_ns)
-{
-    while (n > 0) {
-        int rc;
-
-        if (iov->iov_len == 0) {
-            iov++;
-            n--;
-            continue;
-        }
-        rc = SSL_write(s->ssl, iov->iov_base, (int)MIN(iov->iov_len, (size_t)INT32_MAX));
-        if (rc > 0) {
-            iov_advance(&iov, &n, (size_t)rc);
-            continue;
-        }
-        rc = tls_wait(s, rc, deadline_in(clock_mono(), stall_ns));
-        if (rc != 0)
-            return rc < 0 ? rc : -AIS_E_CLOSED;
-    }
-    return 0;
-}
-
 int
 stream_send(struct stream *s, struct iovec *iov, int n, bool more, int64_t stall_ns)
 {
-    if (s->ssl != NULL)
-        return tls_send(s, iov, n, stall_ns);
     iov_advance(&iov, &n, 0);
     while (n > 0) {
-        struct msghdr m = { .msg_iov = iov, .msg_iovlen = (size_t)n };
-        ssize_t       k = sendmsg(s->fd, &m, MSG_NOSIGNAL | (more ? MSG_MORE : 0));
-        int           rc;
+        ssize_t k;
+        int     rc;
 
+        while (n > 1 && iov[n - 1].iov_len == 0)
+            n--;
+        k = s->ops->writev(s, iov, n, more);
         if (k >= 0) {
+            s->sent += (uint64_t)k;
             iov_advance(&iov, &n, (size_t)k);
             continue;
         }
-        if (errno == EINTR)
-            continue;
-        if (errno != EAGAIN)
-            return -AIS_E_CLOSED;
-        rc = wait_on(&s->wpark, deadline_in(clock_mono(), stall_ns));
+        if (k != STREAM_WANT_READ && k != STREAM_WANT_WRITE)
+            return (int)k;
+        rc = stream_wait(s, k, deadline_in(clock_mono(), stall_ns));
         if (rc < 0)
             return rc;
     }
     return 0;
 }
 
-/* TLS without kTLS: through a buffer. */
+static int
+window_ready(int fd, uint64_t off, size_t len)
+{
+    return disk_cached(fd, off, len) ? 0 : disk_readahead(fd, off, len);
+}
+
+int
+stream_prefetch(int fd, uint64_t off, uint64_t len)
+{
+    return window_ready(fd, off, (size_t)MIN(len, (uint64_t)FILE_WINDOW));
+}
+
+/* Through memory: transports that cannot send files. */
 static int
 copy_file(struct stream *s, int fd, uint64_t off, uint64_t len, int64_t stall_ns)
 {
-    size_t cap = 64 * KIB;
-    char  *buf = malloc(cap);
-    int    rc = buf == NULL ? -AIS_E_NOMEM : 0;
+    char *buf = buf_take(COPY_BUF);
+    int   rc = buf == NULL ? -AIS_E_NOMEM : 0;
 
     while (rc == 0 && len > 0) {
-        ssize_t      k = disk_pread(fd, buf, MIN(len, cap), off);
+        ssize_t      k = disk_pread(fd, buf, (size_t)MIN(len, (uint64_t)COPY_BUF), off);
         struct iovec iov = { buf, (size_t)MAX(k, 0) };
 
         if (k <= 0) {
@@ -260,82 +375,45 @@ copy_file(struct stream *s, int fd, uint64_t off, uint64_t len, int64_t stall_ns
         off += (uint64_t)k;
         len -= (uint64_t)k;
     }
-    free(buf);
+    buf_give(buf, COPY_BUF);
     return rc;
-}
-
-static ssize_t
-sendfile_some(struct stream *s, int fd, uint64_t off, size_t len)
-{
-    off_t o = (off_t)off;
-
-    if (s->ssl != NULL)
-        return SSL_sendfile(s->ssl, fd, o, len, 0);
-    return sendfile(s->fd, fd, &o, len);
 }
 
 int
 stream_sendfile(struct stream *s, int fd, uint64_t off, uint64_t len, int64_t stall_ns)
 {
-    uint64_t cached_to = off;
+    uint64_t ready_to = off;
 
-    if (s->ssl != NULL && !s->ktls_tx)
-        return copy_file(s, fd, off, len, stall_ns);
     while (len > 0) {
-        size_t  want;
-        ssize_t k;
+        ssize_t k = -AIS_E_UNSUPP;
         int     rc;
 
-        if (off >= cached_to) {
-            want = MIN(len, (uint64_t)FILE_WINDOW);
-            if (!disk_cached(fd, off, want)) {
-                rc = disk_readahead(fd, off, want);
-                if (rc < 0)
-                    return rc;
-            }
-            cached_to = off + want;
+        if (s->ops->sendfile == NULL)
+            return copy_file(s, fd, off, len, stall_ns);
+        if (off >= ready_to) {
+            size_t want = (size_t)MIN(len, (uint64_t)FILE_WINDOW);
+
+            rc = window_ready(fd, off, want);
+            if (rc < 0)
+                return rc;
+            ready_to = off + want;
         }
-        want = cached_to - off;
-        k = sendfile_some(s, fd, off, want);
+        k = s->ops->sendfile(s, fd, off, (size_t)(ready_to - off));
         if (k > 0) {
+            s->sent += (uint64_t)k;
             off += (uint64_t)k;
             len -= (uint64_t)k;
             continue;
         }
         if (k == 0)
             return -AIS_E_IO; /* the file is shorter than its metadata says */
-        if (s->ssl == NULL && errno == EINTR)
-            continue;
-        if (errno != EAGAIN)
-            return -AIS_E_CLOSED;
-        rc = wait_on(&s->wpark, deadline_in(clock_mono(), stall_ns));
+        if (k == -AIS_E_UNSUPP)
+            return copy_file(s, fd, off, len, stall_ns);
+        if (k != STREAM_WANT_READ && k != STREAM_WANT_WRITE)
+            return (int)k;
+        rc = stream_wait(s, k, deadline_in(clock_mono(), stall_ns));
         if (rc < 0)
             return rc;
     }
     return 0;
-}
-
-void
-stream_discard(struct stream *s, uint64_t max, int64_t deadline)
-{
-    char buf[4096];
-
-    while (max > 0) {
-        ssize_t k;
-
-        if (s->ssl != NULL) {
-            k = tls_recv(s, buf, sizeof(buf), deadline);
-        } else {
-            k = recv(s->fd, NULL, MIN(max, (uint64_t)1 << 20), MSG_TRUNC);
-            if (k < 0 && errno == EAGAIN) {
-                s->readable = false;
-                if (s->hup || wait_readable(s, deadline) < 0)
-                    return;
-                continue;
-            }
-        }
-        if (k <= 0)
-            return;
-        max -= MIN(max, (uint64_t)k);
-    }
 }

@@ -209,21 +209,6 @@ tls_connect_new(struct tls_ctx *t, int fd, const char *host)
     return ssl;
 }
 
-const char *
-conn_tls_peer(const struct conn *c)
-{
-    static _Thread_local char subject[512];
-    X509                     *x;
-
-    if (c->s.ssl == NULL || SSL_get_verify_result(c->s.ssl) != X509_V_OK)
-        return NULL;
-    x = SSL_get0_peer_certificate(c->s.ssl);
-    if (x == NULL)
-        return NULL;
-    X509_NAME_oneline(X509_get_subject_name(x), subject, sizeof(subject));
-    return subject;
-}
-
 static void
 put_name(struct jw *w, const char *key, const X509_NAME *name)
 {

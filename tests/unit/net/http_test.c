@@ -349,7 +349,7 @@ a_body_that_stalls_ends_the_request(void **state)
 
     UNUSED(state);
     say(fd, t, strlen(t));
-    assert_non_null(strstr(hear(fd, NULL), "HTTP/1.1 504 "));
+    assert_non_null(strstr(hear(fd, NULL), "HTTP/1.1 408 "));
     close(fd);
 }
 
