@@ -702,7 +702,7 @@ http1_chunk_head(uint64_t n, char *out)
 
 /* ---- values ---- */
 
-/* Digits only; numbers beyond 64 bits are as large as it gets (RFC 9110 14.1.2 sets no limit). */
+/* Digits only; numbers beyond 64 bits become the largest one (RFC 9110 14.1.2 sets no limit). */
 static bool
 range_number(struct str s, uint64_t *out)
 {
