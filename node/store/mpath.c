@@ -95,7 +95,7 @@ mpath_stat(struct mpath *m)
         return;
     atomic_store(&m->total, (uint64_t)v.f_blocks * v.f_frsize);
     atomic_store(&m->avail, (uint64_t)v.f_bavail * v.f_frsize);
-    atomic_store(&m->used, (uint64_t)(v.f_blocks - v.f_bfree) * v.f_frsize);
+    atomic_store(&m->used, (uint64_t)(v.f_blocks - v.f_bavail) * v.f_frsize); /* what is not ours to fill counts as used */
 }
 
 /* The whole disk behind a device: "vda" for /dev/vda1. */

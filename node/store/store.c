@@ -580,10 +580,20 @@ store_cap_refresh(struct store *s)
 static unsigned
 used_pct(const struct mpath *m)
 {
-    uint64_t total = atomic_load(&m->total), avail = atomic_load(&m->avail), used = atomic_load(&m->used);
+    uint64_t total = atomic_load(&m->total), used = atomic_load(&m->used);
 
-    UNUSED(total);
-    return used + avail == 0 ? 0 : (unsigned)((used * 100 + (used + avail) - 1) / (used + avail));
+    return total == 0 ? 0 : (unsigned)(used * 100 / total);
+}
+
+/* Bytes of a file system count once, however many mountpaths lie in it. */
+static bool
+fs_counted(const struct store *s, unsigned i)
+{
+    for (unsigned k = 0; k < i; k++)
+        if (s->mpaths[k] != NULL && atomic_load(&s->mpaths[k]->state) == MPATH_OK &&
+            strcmp(s->mpaths[k]->fs_id, s->mpaths[i]->fs_id) == 0)
+            return true;
+    return false;
 }
 
 void
@@ -598,9 +608,11 @@ store_cap(struct store *s, struct store_cap *out)
         if (s->mpaths[i] == NULL || atomic_load(&s->mpaths[i]->state) != MPATH_OK)
             continue;
         pct = used_pct(s->mpaths[i]);
-        out->used += atomic_load(&s->mpaths[i]->used);
-        out->avail += atomic_load(&s->mpaths[i]->avail);
-        out->total += atomic_load(&s->mpaths[i]->total);
+        if (!fs_counted(s, i)) {
+            out->used += atomic_load(&s->mpaths[i]->used);
+            out->avail += atomic_load(&s->mpaths[i]->avail);
+            out->total += atomic_load(&s->mpaths[i]->total);
+        }
         out->pct_min = MIN(out->pct_min, pct);
         out->pct_max = MAX(out->pct_max, pct);
         sum += pct;

@@ -652,6 +652,22 @@ a_kill_loses_nothing_that_was_acknowledged(void **state)
     munmap((void *)(uintptr_t)acked, 4096);
 }
 
+static void
+a_file_system_counts_once_however_many_mountpaths_it_holds(void **state)
+{
+    struct mpath_info m[2];
+    struct store_cap  cap;
+
+    UNUSED(state);
+    assert_int_equal(2, store_mpaths(st, m, 2));
+    store_cap(st, &cap);
+    assert_string_equal(m[0].fs_id, m[1].fs_id);
+    assert_int_not_equal(0, m[0].total);
+    assert_int_equal(m[0].total, cap.total);
+    assert_int_equal(m[0].total, m[0].used + m[0].avail); /* blocks that are reserved are not ours */
+    assert_int_equal(cap.used * 100 / cap.total, cap.pct_max);
+}
+
 int
 main(void)
 {
@@ -668,6 +684,7 @@ main(void)
         T(a_restart_finds_everything_and_a_lost_index_is_rebuilt),
         T(a_destroyed_bucket_is_gone_at_once),
         T(a_kill_loses_nothing_that_was_acknowledged),
+        T(a_file_system_counts_once_however_many_mountpaths_it_holds),
     };
 
     return cmocka_run_group_tests_name("store", tests, NULL, NULL);
