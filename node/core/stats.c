@@ -210,16 +210,23 @@ sorted(unsigned ids[STAT_COUNT])
     qsort(ids, STAT_COUNT, sizeof(ids[0]), by_name);
 }
 
+/* Is the i-th of the sorted rows the one that "disk.NAME..." stands before? */
+static bool
+first_behind_disks(const unsigned ids[STAT_COUNT], unsigned i)
+{
+    return strcmp(rows[ids[i]].name, "disk.") > 0 && (i == 0 || strcmp(rows[ids[i - 1]].name, "disk.") < 0);
+}
+
 /* Disk rows by AIStore's name and by Prometheus's. */
 static const struct disk_row {
     const char *name, *prom, *help;
     size_t      off;
 } disk_rows[] = {
-    { "avg.rsize", "disk_avg_rsize", "average read size (bytes)", offsetof(struct diskrate, ravg) },
-    { "avg.wsize", "disk_avg_wsize", "average write size (bytes)", offsetof(struct diskrate, wavg) },
-    { "read.bps", "disk_read_bps", "read bandwidth (B/s)", offsetof(struct diskrate, rbps) },
-    { "util", "disk_util", "disk utilization (%)", offsetof(struct diskrate, util) },
-    { "write.bps", "disk_write_bps", "write bandwidth (B/s)", offsetof(struct diskrate, wbps) },
+    { "avg.rsize", "disk_avg_rsize", "mean bytes of a disk read", offsetof(struct diskrate, ravg) },
+    { "avg.wsize", "disk_avg_wsize", "mean bytes of a disk write", offsetof(struct diskrate, wavg) },
+    { "read.bps", "disk_read_bps", "bytes a second read from the disk", offsetof(struct diskrate, rbps) },
+    { "util", "disk_util", "percent of the time that the disk was busy", offsetof(struct diskrate, util) },
+    { "write.bps", "disk_write_bps", "bytes a second written to the disk", offsetof(struct diskrate, wbps) },
 };
 
 static int64_t
@@ -257,6 +264,18 @@ disk_members(struct node *n, struct jw *w, bool kinds)
     free(d);
 }
 
+/* Sums that are zero are left out, but for those that a bandwidth stands beside. */
+static bool
+shown_at_zero(unsigned id)
+{
+    unsigned i;
+
+    for (i = 0; i < ARRAY_SIZE(derived); i++)
+        if (derived[i].total == id && rows[derived[i].id].kind == THROUGHPUT)
+            return true;
+    return !is_sum(rows[id].kind);
+}
+
 static uint64_t
 uptime_ns(const struct node *n)
 {
@@ -275,13 +294,12 @@ stats_tracker_json(struct node *n, struct jw *w)
     v[STAT_UPTIME] = uptime_ns(n);
     sorted(ids);
     jw_obj(w);
-    disk_members(n, w, false);
     for (i = 0; i < STAT_COUNT; i++) {
         const struct row *row = &rows[ids[i]];
 
-        if (!has_row(n, ids[i]) || row->name[0] == '\0')
-            continue;
-        if (v[ids[i]] != 0 || (row->kind != COUNTER && row->kind != TOTAL))
+        if (first_behind_disks(ids, i))
+            disk_members(n, w, false);
+        if (has_row(n, ids[i]) && row->name[0] != '\0' && (v[ids[i]] != 0 || shown_at_zero(ids[i])))
             jw_ku64(w, row->name, v[ids[i]]);
     }
     jw_obj_end(w);
@@ -297,10 +315,12 @@ stats_metrics_json(struct node *n, struct jw *w)
 
     sorted(ids);
     jw_obj(w);
-    disk_members(n, w, true);
-    for (i = 0; i < STAT_COUNT; i++)
+    for (i = 0; i < STAT_COUNT; i++) {
+        if (first_behind_disks(ids, i))
+            disk_members(n, w, true);
         if (has_row(n, ids[i]) && rows[ids[i]].name[0] != '\0')
             jw_kstrz(w, rows[ids[i]].name, kind_names[rows[ids[i]].kind]);
+    }
     jw_obj_end(w);
     free(ids);
 }
@@ -401,7 +421,7 @@ stats_prometheus(struct node *n, struct sbuf *out)
     unsigned     i;
 
     views_get(n, &v);
-    prom_head(out, "ais_node_primary_info", "Primary proxy information for this node.", "gauge");
+    prom_head(out, "ais_node_primary_info", "the primary proxy as this node knows it; always 1", "gauge");
     sbuf_printf(out, "ais_node_primary_info{node_id=\"%s\",primary_id=\"%s\"} 1\n", n->id,
                 v.smap->primary != NULL ? v.smap->primary->id : "");
     views_put(&v);

@@ -32,7 +32,7 @@ stat_inc(struct stats *s, enum stat_id id)
 }
 uint64_t stat_get(struct stats *s, enum stat_id id);
 void     stats_reset(struct stats *s, int errors_only);
-void     stats_tracker_json(struct node *n, struct jw *w); /* {"get.n":{"v":"12"},...} */
+void     stats_tracker_json(struct node *n, struct jw *w); /* {"get.n":12,...} */
 void     stats_metrics_json(struct node *n, struct jw *w); /* what=metrics: name -> kind */
 void     stats_prometheus(struct node *n, struct sbuf *out);
 

@@ -12,6 +12,20 @@
 #include "core/meta.h"
 #include "proxy/proxy_impl.h"
 
+/* An action of a later issue: 501. When it is about a bucket, that the bucket is missing is told first. */
+static void
+not_yet(struct req *r, const char *feature)
+{
+    struct err e = { .code = 0 };
+    struct bck b;
+    int        rc = r->nitems > 0 ? req_bck(r, r->item[0], &b, NULL, &e) : 0;
+
+    if (rc < 0)
+        resp_err(r, rc, &e);
+    else
+        h_not_implemented(r, feature);
+}
+
 void
 act_dispatch(struct req *r, const struct action *t, unsigned n)
 {
@@ -28,7 +42,7 @@ act_dispatch(struct req *r, const struct action *t, unsigned n)
             if (t[i].fn != NULL)
                 t[i].fn(r, &m);
             else
-                h_not_implemented(r, t[i].feature);
+                not_yet(r, t[i].feature);
             actmsg_free(&m);
             return;
         }
@@ -77,14 +91,7 @@ h_proxy_bck_post(struct req *r)
         { "index-shard", NULL, "shard index" },
         { "create-inventory", NULL, "bucket inventory" },
     };
-    struct err e = { .code = 0 };
-    struct bck b;
-    int        rc = req_bck_id(r, r->item[0], &b, &e);
 
-    if (rc < 0) {
-        resp_err(r, rc, &e);
-        return;
-    }
     act_dispatch(r, acts, ARRAY_SIZE(acts));
 }
 

@@ -129,44 +129,75 @@ what_target_ips(struct req *r)
     sbuf_fini(&out);
 }
 
-/* {"tid": <what the target said>, ...} into an open object. */
-static void
-put_answers(struct jw *w, const struct bcast *b, unsigned n)
+/* What a node answered, without the newline at the end. */
+static struct str
+answer_of(const struct bcast *b)
 {
-    for (unsigned i = 0; i < n; i++) {
-        struct str body = b[i].resp.body;
+    struct str body = b->resp.body;
 
-        if (b[i].rc < 0)
-            continue;
-        while (body.n > 0 && body.p[body.n - 1] == '\n')
-            body.n--;
-        jw_key(w, b[i].to->id);
-        jw_raw(w, body);
-    }
+    while (body.n > 0 && body.p[body.n - 1] == '\n')
+        body.n--;
+    return body;
 }
 
+/* key: {"ID": <what that node said>, ...} */
+static void
+put_answers(struct jw *w, const char *key, const struct bcast *b, unsigned n)
+{
+    jw_key(w, key);
+    jw_obj(w);
+    for (unsigned i = 0; i < n; i++) {
+        if (b[i].rc < 0)
+            continue;
+        jw_key(w, b[i].to->id);
+        jw_raw(w, answer_of(&b[i]));
+    }
+    jw_obj_end(w);
+}
+
+enum gather_proxies { GATHER_NONE, GATHER_SELF, GATHER_ALL };
+
 struct gather {
-    const char *what, *proxy_key, *targets_key;
-    bool        proxy_by_id; /* {"proxy":{pid:..}} rather than {"proxy":..} */
+    const char         *what, *targets_key;
+    enum gather_proxies proxies; /* SELF: "proxy" is what this one says; ALL: a map, as the targets' */
 };
+
+/* The same question to this proxy or to all; one that does not answer is left out. */
+static int
+ask_proxies(struct req *r, const struct gather *g, struct str path, struct bcast **out, unsigned *n)
+{
+    const struct smap *m = req_views(r)->smap;
+    struct bcast      *b = arena_zalloc(r->arena, (m->nnodes + 1) * sizeof(*b));
+
+    *n = 0;
+    *out = b;
+    if (b == NULL)
+        return -AIS_E_TOOBIG;
+    for (unsigned i = 0; i < m->nnodes; i++) {
+        bool self = strcmp(m->nodes[i].id, req_node(r)->id) == 0;
+
+        if (m->nodes[i].role == ROLE_PROXY && (self || (g->proxies == GATHER_ALL && snode_active(&m->nodes[i]))))
+            b[(*n)++].to = &m->nodes[i];
+    }
+    return *n == 0 ? 0
+                   : node_bcast(req_node(r), b, *n, M_GET, path, STR_NULL, r->arena, ANSWER_MAX, req_views(r)->conf->client.timeout);
+}
 
 static void
 gather(struct req *r, const struct gather *g)
 {
-    struct node   *n = req_node(r);
-    struct bcast  *b = NULL, self = { .to = &n->self };
-    struct err     e = { .code = 0 };
-    unsigned       nb = 0;
-    struct str     path = arena_printf(r->arena, "/v1/daemon?what=%s", g->what);
-    struct sbuf    out;
-    struct jw      w;
-    int            rc = ask_targets(r, M_GET, path, STR_NULL, ANSWER_MAX, &b, &nb, &e);
+    struct bcast *targets = NULL, *proxies = NULL;
+    struct err    e = { .code = 0 };
+    unsigned      nt = 0, np = 0;
+    struct str    path = arena_printf(r->arena, "/v1/daemon?what=%s", g->what);
+    struct sbuf   out;
+    struct jw     w;
+    int           rc = ask_targets(r, M_GET, path, STR_NULL, ANSWER_MAX, &targets, &nt, &e);
 
-    if (rc == 0 && g->proxy_key != NULL) {
-        self.rc = node_call(n, self.to, M_GET, path, STR_NULL, r->arena, ANSWER_MAX, req_views(r)->conf->client.timeout,
-                            &self.resp, &e);
-        rc = self.rc;
-    }
+    if (rc == 0 && g->proxies != GATHER_NONE)
+        rc = ask_proxies(r, g, path, &proxies, &np);
+    if (rc == 0 && g->proxies == GATHER_SELF)
+        rc = first_failure(proxies, np, &e);
     if (rc < 0) {
         resp_err(r, rc, &e);
         return;
@@ -174,24 +205,13 @@ gather(struct req *r, const struct gather *g)
     sbuf_init(&out, 64 * MIB);
     jw_init(&w, &out, 0);
     jw_obj(&w);
-    if (g->proxy_key != NULL) {
-        struct str body = str_from(self.resp.body.p, self.resp.body.n);
-
-        while (body.n > 0 && body.p[body.n - 1] == '\n')
-            body.n--;
-        jw_key(&w, g->proxy_key);
-        if (g->proxy_by_id) {
-            jw_obj(&w);
-            jw_key(&w, n->id);
-        }
-        jw_raw(&w, body);
-        if (g->proxy_by_id)
-            jw_obj_end(&w);
+    if (g->proxies == GATHER_SELF && np > 0) {
+        jw_key(&w, "proxy");
+        jw_raw(&w, answer_of(&proxies[0]));
+    } else if (g->proxies == GATHER_ALL) {
+        put_answers(&w, "proxy", proxies, np);
     }
-    jw_key(&w, g->targets_key);
-    jw_obj(&w);
-    put_answers(&w, b, nb);
-    jw_obj_end(&w);
+    put_answers(&w, g->targets_key, targets, nt);
     jw_obj_end(&w);
     send_built(r, &out);
 }
@@ -199,7 +219,7 @@ gather(struct req *r, const struct gather *g)
 static void
 what_node_stats(struct req *r)
 {
-    static const struct gather g = { "node_stats", "proxy", "target", false };
+    static const struct gather g = { "node_stats", "target", GATHER_SELF };
 
     gather(r, &g);
 }
@@ -207,7 +227,7 @@ what_node_stats(struct req *r)
 static void
 what_sysinfo(struct req *r)
 {
-    static const struct gather g = { "sysinfo", "proxy", "target", true };
+    static const struct gather g = { "sysinfo", "target", GATHER_ALL };
 
     gather(r, &g);
 }
@@ -215,7 +235,7 @@ what_sysinfo(struct req *r)
 static void
 what_mountpaths(struct req *r)
 {
-    static const struct gather g = { "mountpaths", NULL, "targets", false };
+    static const struct gather g = { "mountpaths", "targets", GATHER_NONE };
 
     gather(r, &g);
 }
