@@ -494,7 +494,7 @@ int
 hc_file(struct hcall *c, int fd, uint64_t off, uint64_t len)
 {
     ASSERT(!c->out_chunked);
-    return broke(c, stream_sendfile(&c->s, fd, off, len, c->timeout_ns));
+    return broke(c, stream_sendfile(&c->s, fd, off, len, false, c->timeout_ns));
 }
 
 int

@@ -371,7 +371,7 @@ large_file(struct req *r, int fd, uint64_t off, uint64_t len)
     rc = send_with_head(r, &iov, iov.iov_len > 0, true);
     if (rc < 0)
         return rc;
-    rc = stream_sendfile(&r->conn->s, fd, off, len, r->srv->conf.stall_ns);
+    rc = stream_sendfile(&r->conn->s, fd, off, len, true, r->srv->conf.stall_ns);
     if (rc < 0)
         return broke(r, rc);
     iov = (struct iovec){ (void *)(uintptr_t) "\r\n", 2 };

@@ -18,6 +18,7 @@
 #include "run/disk.h"
 
 #define FILE_WINDOW (2u << 20) /* bytes of a file that are known to be cached before they are sent */
+#define SHORT_WAIT  MSEC_NS(200)
 #define DISCARD_ONE (1u << 20)
 #define DISCARD_MAX 64 /* system calls in one go: other connections want their turn */
 
@@ -179,6 +180,7 @@ const struct stream_ops stream_plain_ops = {
     .read = plain_read,
     .writev = plain_writev,
     .sendfile = plain_sendfile,
+    .short_is_full = true,
     .discard = plain_discard,
     .peer = plain_peer,
     .shutdown = plain_shutdown,
@@ -379,41 +381,52 @@ copy_file(struct stream *s, int fd, uint64_t off, uint64_t len, int64_t stall_ns
     return rc;
 }
 
-int
-stream_sendfile(struct stream *s, int fd, uint64_t off, uint64_t len, int64_t stall_ns)
+/* One step: bytes sent (0: try again), or an error. */
+static ssize_t
+sendfile_step(struct stream *s, int fd, uint64_t off, size_t want, int64_t stall_ns)
 {
-    uint64_t ready_to = off;
+    ssize_t k = s->ops->sendfile(s, fd, off, want);
+    int64_t wait_ns = stall_ns;
+    int     rc;
 
+    if (k == 0)
+        return -AIS_E_IO; /* the file is shorter than its metadata says */
+    if (k == (ssize_t)want || (k > 0 && !s->ops->short_is_full) || (k < 0 && k != STREAM_WANT_READ && k != STREAM_WANT_WRITE))
+        return k;
+    if (k > 0)
+        wait_ns = MIN(stall_ns, SHORT_WAIT); /* spares the call that would say so; if it is the file, the next call tells */
+    rc = stream_wait(s, k > 0 ? STREAM_WANT_WRITE : k, deadline_in(clock_mono(), wait_ns));
+    if (rc < 0 && !(rc == -AIS_E_TIMEOUT && k > 0))
+        return rc;
+    return MAX(k, 0);
+}
+
+int
+stream_sendfile(struct stream *s, int fd, uint64_t off, uint64_t len, bool prefetched, int64_t stall_ns)
+{
+    uint64_t ready_to = prefetched ? off + MIN(len, (uint64_t)FILE_WINDOW) : off;
+
+    if (s->ops->sendfile == NULL)
+        return copy_file(s, fd, off, len, stall_ns);
     while (len > 0) {
-        ssize_t k = -AIS_E_UNSUPP;
-        int     rc;
+        ssize_t k;
 
-        if (s->ops->sendfile == NULL)
-            return copy_file(s, fd, off, len, stall_ns);
         if (off >= ready_to) {
             size_t want = (size_t)MIN(len, (uint64_t)FILE_WINDOW);
+            int    rc = window_ready(fd, off, want);
 
-            rc = window_ready(fd, off, want);
             if (rc < 0)
                 return rc;
             ready_to = off + want;
         }
-        k = s->ops->sendfile(s, fd, off, (size_t)(ready_to - off));
-        if (k > 0) {
-            s->sent += (uint64_t)k;
-            off += (uint64_t)k;
-            len -= (uint64_t)k;
-            continue;
-        }
-        if (k == 0)
-            return -AIS_E_IO; /* the file is shorter than its metadata says */
+        k = sendfile_step(s, fd, off, (size_t)(ready_to - off), stall_ns);
         if (k == -AIS_E_UNSUPP)
             return copy_file(s, fd, off, len, stall_ns);
-        if (k != STREAM_WANT_READ && k != STREAM_WANT_WRITE)
+        if (k < 0)
             return (int)k;
-        rc = stream_wait(s, k, deadline_in(clock_mono(), stall_ns));
-        if (rc < 0)
-            return rc;
+        s->sent += (uint64_t)k;
+        off += (uint64_t)k;
+        len -= (uint64_t)k;
     }
     return 0;
 }

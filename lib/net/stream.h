@@ -40,6 +40,7 @@ struct stream_ops {
     ssize_t (*writev)(struct stream *s, const struct iovec *iov, int n, bool more);
     /* NULL, or -AIS_E_UNSUPP for this connection: files go through memory. 0 = the file ended. */
     ssize_t (*sendfile)(struct stream *s, int fd, uint64_t off, size_t len);
+    bool short_is_full; /* a short count of sendfile means that the socket is full, almost always */
     /* Throw away what came. 0 = end or broken; STREAM_WANT_READ: it may go on. */
     ssize_t (*discard)(struct stream *s);
     enum stream_peer (*peer)(struct stream *s);
@@ -78,8 +79,8 @@ ssize_t stream_recv(struct stream *s, void *p, size_t n, int64_t deadline);
 ssize_t stream_recv_now(struct stream *s, void *p, size_t n);
 /* All of it or an error. iov is changed. more: something follows at once. stall_ns: longest time without progress. */
 int     stream_send(struct stream *s, struct iovec *iov, int n, bool more, int64_t stall_ns);
-/* A range of a file. -AIS_E_IO when the file is shorter. */
-int     stream_sendfile(struct stream *s, int fd, uint64_t off, uint64_t len, int64_t stall_ns);
+/* A range of a file. -AIS_E_IO when the file is shorter. prefetched: stream_prefetch was just called for it. */
+int     stream_sendfile(struct stream *s, int fd, uint64_t off, uint64_t len, bool prefetched, int64_t stall_ns);
 /* Bring the first window of a range into the page cache: errors show before anything is sent. */
 int     stream_prefetch(int fd, uint64_t off, uint64_t len);
 
