@@ -2,6 +2,7 @@
 /* TLS by OpenSSL: contexts, reload, certificate properties. Runs on: any thread; loading files may block. */
 #include "net/tls.h"
 
+#include <arpa/inet.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -193,6 +194,14 @@ tls_accept_new(struct tls_ctx *t, int fd)
     return ssl;
 }
 
+static bool
+is_address(const char *host)
+{
+    struct in6_addr any;
+
+    return inet_pton(AF_INET, host, &any) == 1 || inet_pton(AF_INET6, host, &any) == 1;
+}
+
 struct ssl_st *
 tls_connect_new(struct tls_ctx *t, int fd, const char *host)
 {
@@ -201,7 +210,8 @@ tls_connect_new(struct tls_ctx *t, int fd, const char *host)
     if (ssl == NULL)
         return NULL;
     SSL_set_connect_state(ssl);
-    (void)SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, (void *)(uintptr_t)host);
+    if (!is_address(host)) /* RFC 6066, 3: names only */
+        (void)SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, (void *)(uintptr_t)host);
     if (!t->skip_verify && SSL_set1_host(ssl, host) != 1) {
         SSL_free(ssl);
         return NULL;
