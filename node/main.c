@@ -53,7 +53,8 @@ usage(FILE *f)
 
     fprintf(f, "aisnode %s: one node of an AIStore cluster\n\n"
                "  aisnode -role=proxy|target -config=ais.json -local_config=ais_local.json [flags]\n"
-               "  aisnode version\n\n",
+               "  aisnode version\n"
+               "  aisnode settings     every setting of the cluster configuration, with defaults and bounds\n\n",
             ais_version());
     for (i = 0; i < ARRAY_SIZE(flags); i++) {
         char head[64];
@@ -129,6 +130,18 @@ flag_parse(struct args *a, int argc, char **argv, int i)
     return flag_set(a, &flags[k], argv[i + 1]) < 0 ? -1 : 2;
 }
 
+/* Every setting of the cluster as a Markdown table: docs/configuration.md. */
+static void
+settings_print(void)
+{
+    struct sbuf b;
+
+    sbuf_init(&b, 1 * MIB);
+    conf_doc(&b);
+    printf("%.*s", STR_FMT(sbuf_str(&b)));
+    sbuf_fini(&b);
+}
+
 static int
 args_parse(struct args *a, int argc, char **argv)
 {
@@ -137,6 +150,10 @@ args_parse(struct args *a, int argc, char **argv)
     for (i = 1; i < argc; i += used) {
         if (strcmp(argv[i], "version") == 0) {
             printf("%s (built %s)\n", ais_version(), ais_build_time());
+            return 1;
+        }
+        if (strcmp(argv[i], "settings") == 0) {
+            settings_print();
             return 1;
         }
         if (argv[i][0] != '-') {
