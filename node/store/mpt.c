@@ -299,24 +299,27 @@ hash_parts(void *arg)
     free(buf);
 }
 
+/* What was uploaded must be 1..n without a gap, and the client's list must name exactly that, in any order. */
 static int
 check_parts(const struct upload *u, const struct mpt_part_ref *parts, unsigned n, struct err *e)
 {
-    if (n == 0)
-        return err_set(e, AIS_E_INVAL, "multipart upload \"%s\": no parts to complete", u->id);
-    if (n != u->n)
-        return err_set(e, AIS_E_INVAL, "multipart upload \"%s\": %u parts were uploaded, %u are to be completed: partial "
-                                       "completion is not supported",
-                       u->id, u->n, n);
-    for (unsigned i = 0; i < u->n; i++) {
-        bool found = false;
+    uint64_t seen[UFEST_MAX_CHUNKS / 64 + 1] = { 0 };
 
+    if (u->n == 0)
+        return err_set(e, AIS_E_INVAL, "multipart upload \"%s\": no chunks", u->id);
+    for (unsigned i = 0; i < u->n; i++)
         if (u->parts[i].num != i + 1)
             return err_set(e, AIS_E_INVAL, "multipart upload \"%s\": part %u is missing", u->id, i + 1);
-        for (unsigned k = 0; k < n; k++)
-            found |= parts[k].num == i + 1;
-        if (!found)
-            return err_set(e, AIS_E_INVAL, "multipart upload \"%s\": part %u is not in the list", u->id, i + 1);
+    if (n != u->n)
+        return err_set(e, AIS_E_INVAL, "multipart upload \"%s\": partial completion is not allowed: requested %u parts, have %u",
+                       u->id, n, u->n);
+    for (unsigned k = 0; k < n; k++) {
+        unsigned num = parts[k].num;
+
+        if (num < 1 || num > n || (seen[num / 64] & (UINT64_C(1) << (num % 64))) != 0)
+            return err_set(e, AIS_E_INVAL, "multipart upload \"%s\": parts must be exactly 1..%u: got %u at position %u", u->id,
+                           n, num, k);
+        seen[num / 64] |= UINT64_C(1) << (num % 64);
     }
     return 0;
 }

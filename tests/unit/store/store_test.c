@@ -486,6 +486,52 @@ multipart(void)
     assert_int_equal(-AIS_E_NOENT, mpt_abort(st, &bk, STR_LIT("mp/obj"), str_z(id), &e));
 }
 
+/* The wording is AIStore's: its clients look for it. */
+static void
+multipart_refusals(void)
+{
+    const struct put_attrs    a = { .length = -1 };
+    const struct mpt_part_ref twice[2] = { { .num = 1 }, { .num = 1 } }, beyond[2] = { { .num = 1 }, { .num = 3 } };
+    const struct str          name = STR_LIT("mp/refused");
+    const unsigned            nums[] = { 2, 1, 4 };
+    struct err                e = { .code = 0 };
+    struct put               *p;
+    char                      id[40];
+
+    assert_int_equal(0, mpt_create(st, &bk, name, &a, id, &e));
+    assert_int_equal(-AIS_E_INVAL, mpt_complete(st, &bk, name, str_z(id), NULL, 0, NULL, &e));
+    assert_non_null(strstr(e.text, "no chunks"));
+    for (unsigned i = 0; i < ARRAY_SIZE(nums); i++) {
+        if (i == 2) { /* two parts are there */
+            err_clear(&e);
+            assert_int_equal(-AIS_E_INVAL, mpt_complete(st, &bk, name, str_z(id), NULL, 0, NULL, &e));
+            assert_non_null(strstr(e.text, "partial completion is not allowed: requested 0 parts, have 2"));
+            err_clear(&e);
+            assert_int_equal(-AIS_E_INVAL, mpt_complete(st, &bk, name, str_z(id), twice, 2, NULL, &e));
+            assert_non_null(strstr(e.text, "parts must be exactly 1..2: got 1 at position 1"));
+            err_clear(&e);
+            assert_int_equal(-AIS_E_INVAL, mpt_complete(st, &bk, name, str_z(id), beyond, 2, NULL, &e));
+            assert_non_null(strstr(e.text, "parts must be exactly 1..2: got 3 at position 1"));
+        }
+        err_clear(&e);
+        assert_int_equal(0, mpt_part(st, &bk, name, str_z(id), nums[i], &a, &p, &e));
+        assert_int_equal(0, put_write(p, "part", 4, &e));
+        assert_int_equal(0, put_commit(p, NULL, &e));
+    }
+    assert_int_equal(-AIS_E_INVAL, mpt_complete(st, &bk, name, str_z(id), beyond, 2, NULL, &e));
+    assert_non_null(strstr(e.text, "part 3 is missing"));
+    err_clear(&e);
+    assert_int_equal(0, mpt_abort(st, &bk, name, str_z(id), &e));
+    expect("mp/refused", NULL);
+}
+
+static void
+a_multipart_upload_is_completed_with_exactly_its_parts(void **state)
+{
+    UNUSED(state);
+    on_fiber(multipart_refusals);
+}
+
 static void
 a_multipart_object_is_whole_or_not_there(void **state)
 {
@@ -681,6 +727,7 @@ main(void)
         T(custom_metadata_is_merged_or_replaced_and_names_change),
         T(appends_collect_in_a_work_file_until_the_flush),
         T(a_multipart_object_is_whole_or_not_there),
+        T(a_multipart_upload_is_completed_with_exactly_its_parts),
         T(a_restart_finds_everything_and_a_lost_index_is_rebuilt),
         T(a_destroyed_bucket_is_gone_at_once),
         T(a_kill_loses_nothing_that_was_acknowledged),
