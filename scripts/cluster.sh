@@ -20,6 +20,7 @@ usage: scripts/cluster.sh start|stop|kill|status|clean [options]
   --mountpaths M   mountpaths a target (2)     --timeout S      longest wait for readiness, seconds (30)
   --node I         stop, kill, start: this node only
   --no-key         no cluster key (loopback only anyway)
+  --tls            HTTPS on all networks; the certificate, made at the first start, is D/tls.crt (its own authority)
 
 Node i, proxies first, listens on N+i; control network N+1000+i, data network N+2000+i.
 Programs come from $AIS_BUILD/bin or build/bin. A cluster's numbers are remembered in D/cluster.conf, so that after the first
@@ -45,12 +46,12 @@ start | stop | kill | status | clean) ;;
 *) usage >&2; die "unknown command \"$cmd\"" ;;
 esac
 
-proxies= targets= mountpaths= port= dir=/tmp/ais-cluster timeout=30 only= key=1
+proxies= targets= mountpaths= port= dir=/tmp/ais-cluster timeout=30 only= key=1 tls=
 while [ $# -gt 0 ]; do
     opt=$1 val=
     case $opt in
     --*=*) val=${opt#*=}; opt=${opt%%=*} ;;
-    --no-key | -h | --help) ;;
+    --no-key | --tls | -h | --help) ;;
     *) [ $# -ge 2 ] || die "$opt needs a value"; val=$2; shift ;;
     esac
     shift
@@ -67,6 +68,7 @@ while [ $# -gt 0 ]; do
     --node) only=$val ;;
     --dir) dir=$val ;;
     --no-key) key=0 ;;
+    --tls) tls=1 ;;
     -h | --help) usage; exit 0 ;;
     *) die "unknown option $opt (see --help)" ;;
     esac
@@ -86,11 +88,13 @@ recall() {
         targets) : "${targets:=$v}" ;;
         mountpaths) : "${mountpaths:=$v}" ;;
         port) : "${port:=$v}" ;;
+        tls) : "${tls:=$v}" ;;
         esac
     done <"$conf"
 }
 recall
-: "${proxies:=1}" "${targets:=3}" "${mountpaths:=2}" "${port:=8080}"
+: "${proxies:=1}" "${targets:=3}" "${mountpaths:=2}" "${port:=8080}" "${tls:=0}"
+[ "$tls" = 1 ] && scheme=https https=true || scheme=http https=false
 nodes=$((proxies + targets))
 [ "$proxies" -ge 1 ] || die "a cluster needs a proxy"
 [ "$nodes" -le 1000 ] || die "at most 1000 nodes"
@@ -126,6 +130,12 @@ selected() {
 
 role_of() { [ "$1" -lt "$proxies" ] && echo proxy || echo target; }
 
+make_certificate() {
+    [ "$tls" = 1 ] && [ ! -f "$dir/tls.crt" ] || return 0
+    (umask 077 && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 3650 -subj "/CN=aistore" \
+        -addext "subjectAltName=IP:127.0.0.1,DNS:localhost" -keyout "$dir/tls.key" -out "$dir/tls.crt" 2>/dev/null)
+}
+
 write_config() {
     local i=$1 d=$dir/$1
     mkdir -p "$d/log"
@@ -133,7 +143,7 @@ write_config() {
         cat >"$dir/ais.json" <<JSON
 {
   "backend": {},
-  "proxy": {"primary_url": "http://127.0.0.1:$((port + 1000))", "original_url": "http://127.0.0.1:$((port + 1000))",
+  "proxy": {"primary_url": "$scheme://127.0.0.1:$((port + 1000))", "original_url": "$scheme://127.0.0.1:$((port + 1000))",
             "discovery_url": "", "non_electable": false},
   "auth": {"client_auth_required": false},
   "space": {"cleanupwm": 65, "lowwm": 90, "highwm": 95, "out_of_space": 98},
@@ -143,8 +153,8 @@ write_config() {
   "memsys": {"min_free": "2gb", "default_buf": "32kb", "to_gc": "4gb", "hk_time": "3m"},
   "versioning": {"enabled": true, "validate_warm_get": false},
   "net": {"l4": {"proto": "tcp", "sndrcv_buf_size": 131072},
-          "http": {"use_https": false, "server_crt": "server.crt", "server_key": "server.key", "idle_conn_time": "6s",
-                   "idle_conns_per_host": 32, "idle_conns": 256, "chunked_transfer": true, "skip_verify": false}}
+          "http": {"use_https": $https, "server_crt": "$dir/tls.crt", "server_key": "$dir/tls.key", "idle_conn_time": "6s",
+                   "idle_conns_per_host": 32, "idle_conns": 256, "chunked_transfer": true, "skip_verify": $https}}
 }
 JSON
     fi
@@ -182,7 +192,7 @@ start_node() {
     mv "$d/pid.tmp" "$d/pid"
 }
 
-health() { curl -fsS -o /dev/null --max-time 2 "http://127.0.0.1:$1/v1/health?$2" 2>/dev/null; }
+health() { curl -fsSk -o /dev/null --max-time 2 "$scheme://127.0.0.1:$1/v1/health?$2" 2>/dev/null; }
 
 dead_node() {
     local i=$1
@@ -211,7 +221,8 @@ do_start() {
     local i started=0
     [ -x "$aisnode" ] || die "$aisnode is missing: build first, or set AIS_BUILD"
     mkdir -p "$dir"
-    printf 'proxies=%s\ntargets=%s\nmountpaths=%s\nport=%s\n' "$proxies" "$targets" "$mountpaths" "$port" >"$conf"
+    printf 'proxies=%s\ntargets=%s\nmountpaths=%s\nport=%s\ntls=%s\n' "$proxies" "$targets" "$mountpaths" "$port" "$tls" >"$conf"
+    make_certificate
     for i in $(selected); do
         if pid_of "$i" >/dev/null; then
             continue
@@ -221,7 +232,7 @@ do_start() {
         started=$((started + 1))
     done
     wait_ready
-    echo "cluster of $proxies+$targets is ready at http://127.0.0.1:$port ($started started, dir $dir)"
+    echo "cluster of $proxies+$targets is ready at $scheme://127.0.0.1:$port ($started started, dir $dir)"
 }
 
 # Sends signal $1 to the selected nodes and waits until they are gone.
@@ -251,7 +262,7 @@ do_status() {
         else
             pid=- up=down all=1
         fi
-        printf '%-3s %-7s http://127.0.0.1:%-6s pid %-8s %s\n' "$i" "$(role_of "$i")" $((port + i)) "$pid" "$up"
+        printf '%-3s %-7s %s://127.0.0.1:%-6s pid %-8s %s\n' "$i" "$(role_of "$i")" "$scheme" $((port + i)) "$pid" "$up"
     done
     return $all
 }
