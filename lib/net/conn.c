@@ -23,6 +23,7 @@
 #define LINGER_QUIET SEC_NS(5)  /* a lingering connection on which nothing comes */
 #define LINGER_MAX   SEC_NS(30) /* and one on which something does */
 #define SAY_STALL    SEC_NS(5)
+#define PIPELINED    16         /* requests served in a row before other connections have their turn */
 
 const char conn_busy_text[] = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
@@ -217,6 +218,7 @@ serve_requests(struct conn *c)
 {
     struct http_server *srv = c->srv;
     enum after          then = AFTER_CLOSE;
+    unsigned            row = 0;
 
     if (c->handshake_due) {
         if (stream_tls_handshake(&c->s, deadline_in(clock_mono(), srv->conf.head_ns)) < 0)
@@ -230,6 +232,8 @@ serve_requests(struct conn *c)
         }
         switch (request_serve(c)) {
         case REQUEST_NEXT:
+            if (++row % PIPELINED == 0)
+                fiber_yield();
             break;
         case REQUEST_LAST:
             return c->len == 0 && c->rc->body_done && !c->s.readable ? AFTER_CLOSE : AFTER_LINGER;

@@ -18,6 +18,7 @@
 #include "run/disk.h"
 
 #define FILE_WINDOW (2u << 20) /* bytes of a file that are known to be cached before they are sent */
+#define BURST       (4u << 20) /* bytes a stream moves before other fibers run */
 #define SHORT_WAIT  MSEC_NS(200)
 #define DISCARD_ONE (1u << 20)
 #define DISCARD_MAX 64 /* system calls in one go: other connections want their turn */
@@ -67,9 +68,21 @@ wait_on(struct park **slot, int64_t deadline)
     return rc;
 }
 
+/* n bytes went through at once. A peer that is faster than we are would otherwise have the loop for itself. */
+static void
+moved(struct stream *s, size_t n)
+{
+    s->burst += n;
+    if (s->burst >= BURST) {
+        s->burst = 0;
+        fiber_yield();
+    }
+}
+
 int
 stream_wait(struct stream *s, ssize_t want, int64_t deadline)
 {
+    s->burst = 0;
     if (want == STREAM_WANT_WRITE)
         return wait_on(&s->wpark, deadline);
     while (!s->readable) {
@@ -299,6 +312,8 @@ stream_recv(struct stream *s, void *p, size_t n, int64_t deadline)
         ssize_t k = stream_recv_now(s, p, n);
         int     rc;
 
+        if (k > 0)
+            moved(s, (size_t)k);
         if (k != STREAM_WANT_READ && k != STREAM_WANT_WRITE)
             return k;
         rc = stream_wait(s, k, deadline);
@@ -335,6 +350,7 @@ stream_send(struct stream *s, struct iovec *iov, int n, bool more, int64_t stall
         if (k >= 0) {
             s->sent += (uint64_t)k;
             iov_advance(&iov, &n, (size_t)k);
+            moved(s, (size_t)k);
             continue;
         }
         if (k != STREAM_WANT_READ && k != STREAM_WANT_WRITE)
@@ -427,6 +443,7 @@ stream_sendfile(struct stream *s, int fd, uint64_t off, uint64_t len, bool prefe
         s->sent += (uint64_t)k;
         off += (uint64_t)k;
         len -= (uint64_t)k;
+        moved(s, (size_t)k);
     }
     return 0;
 }

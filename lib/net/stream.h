@@ -4,7 +4,8 @@
  *
  * A transport (plain TCP, TLS, or memory in tests and simulations) only says what can be done without waiting; the functions
  * here do the waiting. Readiness is edge-triggered and remembered: a call tries first and parks only when the transport said
- * no. One reader and one writer at a time.
+ * no, or when it moved so much without parking that others on the loop must have their turn. One reader and one writer at a
+ * time.
  *
  * Runs on: the stream's loop; calls park unless they say otherwise.
  */
@@ -58,6 +59,7 @@ struct stream {
     bool                     hup;      /* the peer ended its side, or the connection broke */
     bool                     cut;      /* the next close resets */
     uint64_t                 sent;     /* bytes that the transport took */
+    size_t                   burst;    /* bytes moved since the fiber last let others run */
     struct park             *rpark, *wpark;
     /* Called on every event after the waiters were woken: idle connections, cancellation. May be NULL. Must not park. */
     void (*event)(struct stream *s, unsigned what);
