@@ -219,6 +219,7 @@ wait_ready() {
 
 do_start() {
     local i started=0
+    command -v curl >/dev/null && command -v openssl >/dev/null || die "curl and openssl are needed: scripts/deps.sh build"
     [ -x "$aisnode" ] || die "$aisnode is missing: build first, or set AIS_BUILD"
     mkdir -p "$dir"
     printf 'proxies=%s\ntargets=%s\nmountpaths=%s\nport=%s\ntls=%s\n' "$proxies" "$targets" "$mountpaths" "$port" "$tls" >"$conf"
