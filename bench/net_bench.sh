@@ -26,8 +26,8 @@ trap cleanup EXIT
 
 mkdir "$dir/f"
 head -c 4096 /dev/urandom >"$dir/f/4k"
-head -c $((1 << 20)) /dev/urandom >"$dir/f/1m"
-head -c $((16 << 20)) /dev/urandom >"$dir/f/16m"
+dd if=/dev/urandom of="$dir/f/1m" bs=1M count=1 status=none # in large writes: the page cache gets large folios, as from a PUT
+dd if=/dev/urandom of="$dir/f/16m" bs=1M count=16 status=none
 cat >"$dir/nginx.conf" <<CONF
 daemon off; master_process off; worker_processes 1; pid $dir/nginx.pid; error_log $dir/error.log;
 events { worker_connections 1024; use epoll; }

@@ -14,6 +14,7 @@
 #include "net/net_impl.h"
 
 #define CONTINUE_STALL SEC_NS(10)
+#define SLOWEST        256       /* bytes a second: a client that sends less in the long run holds a fiber on purpose */
 #define DRAIN_NS       SEC_NS(2) /* longest time spent on a body that nobody wants before the connection is given up */
 
 void
@@ -24,6 +25,8 @@ body_begin(struct reqctx *x)
     x->body_done = !x->body_chunked && x->body_left == 0;
     x->continue_due = x->head.expect_100 && !x->body_done;
     x->body_error = 0;
+    x->body_came = 0;
+    x->body_waited = 0;
     x->chunk = (struct http1_chunk){ .state = 0 };
     x->peeked = NULL;
     x->npeeked = 0;
@@ -94,11 +97,22 @@ make_room(struct conn *c, struct reqctx *x)
     return 0;
 }
 
+/* How long the client may take for the next bytes: stall_ns, unless it used up what its bytes so far are worth. */
+static int64_t
+patience(const struct req *r, const struct reqctx *x)
+{
+    int64_t stall = r->srv->conf.stall_ns;
+    int64_t earned = (int64_t)(MIN(x->body_came, (uint64_t)GIB) * (uint64_t)NSEC_PER_SEC / SLOWEST);
+
+    return MIN(stall, stall + earned - x->body_waited);
+}
+
 static int
 fill(struct req *r)
 {
     struct conn   *c = r->conn;
     struct reqctx *x = rctx(r);
+    int64_t        t0;
     ssize_t        k;
     int            rc = x->continue_due && c->len == 0 ? send_continue(c) : 0;
 
@@ -107,9 +121,12 @@ fill(struct req *r)
         rc = make_room(c, x);
     if (rc < 0)
         return rc;
-    k = stream_recv(&c->s, c->buf + c->off + c->len, c->cap - c->off - c->len, deadline_in(clock_mono(), r->srv->conf.stall_ns));
+    t0 = clock_mono();
+    k = stream_recv(&c->s, c->buf + c->off + c->len, c->cap - c->off - c->len, deadline_in(t0, patience(r, x)));
     if (k <= 0)
         return k < 0 ? (int)k : -AIS_E_CLOSED;
+    x->body_waited += clock_mono() - t0;
+    x->body_came += (uint64_t)k;
     c->len += (size_t)k;
     return 0;
 }

@@ -725,13 +725,13 @@ hc_relay(struct hcall *c, struct req *r)
         rc = resp_start(r, h->status, (int64_t)h->content_length);
     else
         rc = resp_start(r, h->status, c->body == HTTP1_LENGTH ? (int64_t)c->left : c->done ? 0 : -1);
-    buf = malloc(64 * KIB);
+    buf = buf_take(COPY_BUF);
     while (rc == 0 && !c->done) {
-        ssize_t k = buf == NULL ? -AIS_E_NOMEM : hc_read(c, buf, 64 * KIB);
+        ssize_t k = buf == NULL ? -AIS_E_NOMEM : hc_read(c, buf, COPY_BUF);
 
         rc = k < 0 ? (int)k : resp_write(r, buf, (size_t)k);
     }
-    free(buf);
+    buf_give(buf, COPY_BUF);
     if (rc < 0) {
         resp_abort(r);
         return rc;

@@ -84,7 +84,8 @@ struct http_conf {
     uint64_t            max_body;   /* of a body read whole, i.e. without R_STREAM; 0 = 16 MiB (413 beyond) */
     int64_t             head_ns;    /* from the first byte of a head to its end; 0 = 16 s (408, close) */
     int64_t             idle_ns;    /* keep-alive; 0 = 30 s */
-    int64_t             stall_ns;   /* a body that moves no byte, either direction; 0 = 60 s */
+    int64_t             stall_ns;   /* a body that moves no byte, either direction; 0 = 60 s. A request body must also come at
+                                     * 256 B/s in the long run. Then 408 and close, or a cut */
     unsigned            max_conns;  /* per loop; 0 = 32768. Beyond it new connections get 503 with Retry-After and close */
     unsigned            max_active; /* requests in flight per loop; 0 = 8192. Beyond it 503 with Retry-After */
     /* Before routing's handler, after the route was found; negative = refused: the error is rendered and the handler not run. */

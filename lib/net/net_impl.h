@@ -29,6 +29,8 @@ struct reqctx {
     struct http1_chunk chunk;
     uint64_t           body_left; /* announced bytes of the body not yet consumed */
     bool               body_chunked, body_done, continue_due;
+    uint64_t           body_came;   /* bytes read from the socket for it */
+    int64_t            body_waited; /* ns spent waiting for them */
     int                body_error; /* what ended the body early: -AIS_E_*, or 0 */
     int                resp_error; /* what made the response fail before its head left, or 0 */
     bool               cut;        /* the response broke in a way that only a reset tells the client */

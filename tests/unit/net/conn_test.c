@@ -393,6 +393,28 @@ a_body_that_stalls_is_408_and_ends_the_connection(void **state)
 }
 
 static void
+a_body_that_trickles_is_408_too(void **state)
+{
+    struct http_conf h = { .name = "test", .stall_ns = MSEC_NS(100) };
+    int              fd;
+    int64_t          t0 = clock_mono();
+
+    UNUSED(state);
+    serve(1, &h);
+    fd = dial();
+    sayz(fd, "PUT /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n");
+    while (clock_mono() - t0 < SEC_NS(5)) {
+        struct pollfd p = { .fd = fd, .events = POLLIN };
+
+        if (!sayz(fd, "A") || poll(&p, 1, 20) > 0)
+            break;
+    }
+    assert_non_null(strstr(hear(fd, NULL), "HTTP/1.1 408 "));
+    assert_true(clock_mono() - t0 < SEC_NS(3));
+    close(fd);
+}
+
+static void
 a_client_that_takes_nothing_is_cut(void **state)
 {
     struct http_conf h = { .name = "test", .stall_ns = MSEC_NS(200) };
@@ -687,6 +709,7 @@ main(void)
         T(an_idle_connection_is_closed_in_time_and_a_used_one_is_not),
         T(a_head_that_trickles_is_408),
         T(a_body_that_stalls_is_408_and_ends_the_connection),
+        T(a_body_that_trickles_is_408_too),
         T(a_client_that_takes_nothing_is_cut),
         T(a_client_that_goes_away_during_an_upload_ends_it),
         T(a_client_that_goes_away_during_a_download_ends_it),
