@@ -32,8 +32,9 @@ typedef void handler_f(struct req *r);
  * A row of a route table. Patterns: literal items, ":name" for one item, "*name" for the rest, slashes included (the star must
  * be last and matches at least one byte: the rows for a bucket and for an object in it are two). Paths are percent-decoded
  * once, then split at '/', leading slashes and empty items before the "*" dropped. Captures are r->item[0..]. The first row
- * whose pattern and method match wins; a path that matches with other methods only is 405 with Allow (plain text), OPTIONS is 200
- * with Allow; no match: conf->not_found.
+ * whose pattern and method match wins. Otherwise, the literal items that a pattern starts with (at most two) being its resource:
+ * a method that no row of the path's resource has is 405 with Allow (plain text), OPTIONS is 200 with Allow; everything else, too few
+ * or too many items among it, goes to conf->not_found.
  */
 struct route {
     enum method method;

@@ -105,6 +105,31 @@ match(const struct crow *c, struct str path, struct str *items, unsigned *nitems
     return !next_item(&rest, &item);
 }
 
+/* The literal items a pattern starts with, at most two, name a resource: does the path lie in that of c? */
+static bool
+in_resource(const struct crow *c, struct str path)
+{
+    struct str item;
+    unsigned   i;
+
+    for (i = 0; i < MIN(c->nsegs, 2u) && c->segs[i].kind == SEG_LIT; i++)
+        if (!next_item(&path, &item) || !str_eq(item, c->segs[i].lit))
+            return false;
+    return i > 0;
+}
+
+/* What the resource of a path can do, whatever the items behind. */
+static unsigned
+resource_methods(const struct routes *t, struct str path)
+{
+    unsigned methods = 0;
+
+    for (unsigned i = 0; i < t->n; i++)
+        if (in_resource(&t->rows[i], path))
+            methods |= 1u << t->rows[i].row->method;
+    return methods;
+}
+
 const struct route *
 routes_find(const struct routes *t, struct req *r, unsigned *allowed)
 {
@@ -112,12 +137,12 @@ routes_find(const struct routes *t, struct req *r, unsigned *allowed)
     for (unsigned i = 0; i < t->n; i++) {
         const struct crow *c = &t->rows[i];
 
-        if (!match(c, r->path, r->item, &r->nitems))
-            continue;
-        if (c->row->method == r->method)
+        if (c->row->method == r->method && match(c, r->path, r->item, &r->nitems))
             return c->row;
-        *allowed |= 1u << c->row->method;
     }
     r->nitems = 0;
+    *allowed = resource_methods(t, r->path);
+    if (*allowed & 1u << r->method) /* the method is right, the items are not */
+        *allowed = 0;
     return NULL;
 }

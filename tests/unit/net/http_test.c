@@ -279,6 +279,10 @@ what_no_route_takes_is_404_or_405_with_allow(void **state)
     assert_non_null(strstr(ask("DELETE /echo HTTP/1.1\r\n" CLOSE_HDRS "\r\n"), "Allow: GET, POST, OPTIONS\r\n"));
     assert_non_null(strstr(ask("OPTIONS /echo HTTP/1.1\r\n" CLOSE_HDRS "\r\n"), "HTTP/1.1 200 OK\r\nAllow: "));
     assert_non_null(strstr(ask("BREW /echo HTTP/1.1\r\n" CLOSE_HDRS "\r\n"), "HTTP/1.1 405 "));
+    /* the resource knows the method, but not with these items */
+    assert_non_null(strstr(ask("GET /v1/objects HTTP/1.1\r\n" CLOSE_HDRS "\r\n"), "HTTP/1.1 404 "));
+    assert_non_null(strstr(ask("GET /echo/more HTTP/1.1\r\n" CLOSE_HDRS "\r\n"), "HTTP/1.1 404 "));
+    assert_non_null(strstr(ask("PUT /v1/objects/b/o HTTP/1.1\r\n" CLOSE_HDRS "\r\n"), "Allow: GET, OPTIONS\r\n"));
 }
 
 static void
