@@ -365,6 +365,66 @@ jw_null(struct jw *w)
     jw_raw(w, STR_LIT("null"));
 }
 
+/* ---- indenting ---- */
+
+static void
+new_line(struct sbuf *out, unsigned blanks)
+{
+    sbuf_putc(out, '\n');
+    while (blanks-- > 0)
+        sbuf_putc(out, ' ');
+}
+
+/* The string that starts at p, quotes included: where it ends. */
+static const char *
+string_end(const char *p, const char *end)
+{
+    for (p++; p < end && *p != '"'; p++)
+        if (*p == '\\' && p + 1 < end)
+            p++;
+    return p < end ? p + 1 : end;
+}
+
+void
+json_indent(struct str text, unsigned width, struct sbuf *out)
+{
+    const char *p = text.p, *end = p + text.n, *q;
+    unsigned    depth = 0;
+
+    for (; p < end; p = q) {
+        q = p + 1;
+        switch (*p) {
+        case '"':
+            q = string_end(p, end);
+            sbuf_put(out, p, (size_t)(q - p));
+            break;
+        case '{':
+        case '[':
+            sbuf_putc(out, *p);
+            if (q < end && (*q == '}' || *q == ']'))
+                sbuf_putc(out, *q++);
+            else
+                new_line(out, ++depth * width);
+            break;
+        case '}':
+        case ']':
+            depth -= depth > 0;
+            new_line(out, depth * width);
+            sbuf_putc(out, *p);
+            break;
+        case ',':
+            sbuf_putc(out, ',');
+            new_line(out, depth * width);
+            break;
+        case ':':
+            sbuf_putz(out, ": ");
+            break;
+        default:
+            sbuf_putc(out, *p);
+        }
+    }
+}
+
 /* ---- reading ---- */
 
 /* Jansson has no unsigned 64-bit numbers: is this run of digits one that only they can hold? */

@@ -50,6 +50,9 @@ void jw_raw(struct jw *w, struct str json); /* a finished value */
 /* Append s as a quoted JSON string (for hot paths that build entries themselves). */
 void json_quote(struct sbuf *b, struct str s);
 
+/* The same JSON for people, `width` blanks a level, as Go prints it. text: one valid value without blanks between its tokens. */
+void json_indent(struct str text, unsigned width, struct sbuf *out);
+
 /*
  * Reading: jansson with our limits (depth, duplicate keys refused, no NUL in keys). *root is new (json_decref by the caller).
  * Any value may stand at the top. Integers from 2^63 to 2^64-1 (id_digest of an Snode), which jansson cannot hold, become

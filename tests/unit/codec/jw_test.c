@@ -332,10 +332,36 @@ members_are_found_exactly_first_then_in_any_case(void **state)
     json_decref(j);
 }
 
+static void
+indented_json_is_what_go_prints(void **state)
+{
+    static const struct {
+        const char *in, *out;
+    } cases[] = {
+        { "{}", "{}" },
+        { "[]", "[]" },
+        { "7", "7" },
+        { "{\"a\":1,\"b\":[]}", "{\n  \"a\": 1,\n  \"b\": []\n}" },
+        { "[1,{\"x\":{}}]", "[\n  1,\n  {\n    \"x\": {}\n  }\n]" },
+        { "{\"a,:{\\\"[\":\"}\\\\\"}", "{\n  \"a,:{\\\"[\": \"}\\\\\"\n}" },
+        { "[18446744073709551615]", "[\n  18446744073709551615\n]" },
+    };
+    struct sbuf out;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        sbuf_init(&out, 4096);
+        json_indent(str_z(cases[i].in), 2, &out);
+        assert_true(str_eqz(sbuf_str(&out), cases[i].out));
+        sbuf_fini(&out);
+    }
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(indented_json_is_what_go_prints),
         cmocka_unit_test(strings_are_quoted_as_go_quotes_them),
         cmocka_unit_test(a_NUL_in_a_string_is_escaped),
         cmocka_unit_test(every_text_reads_back),
