@@ -51,10 +51,12 @@ struct bck {
 static const struct {
     const char *name;   /* as in paths and JSON */
     const char *alias;  /* also accepted */
-    const char *scheme; /* for display */
+    const char *scheme; /* for display, before "://" */
+    const char *title;  /* for display, alone */
 } provider_table[PROV_NPROVS] = {
-    [PROV_AIS] = { "ais", "ais", "ais" },     [PROV_AWS] = { "aws", "s3", "s3" }, [PROV_GCP] = { "gcp", "gs", "gs" },
-    [PROV_AZURE] = { "azure", "az", "az" },   [PROV_OCI] = { "oci", "oc", "oc" }, [PROV_HT] = { "ht", "ht", "ht" },
+    [PROV_AIS] = { "ais", "ais", "ais", "AIS" },      [PROV_AWS] = { "aws", "s3", "s3", "AWS" },
+    [PROV_GCP] = { "gcp", "gs", "gs", "GCP" },        [PROV_AZURE] = { "azure", "az", "az", "Azure" },
+    [PROV_OCI] = { "oci", "oc", "oc", "OCI" },        [PROV_HT] = { "ht", "ht", "ht", "ht" },
 };
 
 static inline const char *
@@ -67,6 +69,12 @@ static inline const char *
 provider_scheme(enum provider p)
 {
     return provider_table[p].scheme;
+}
+
+static inline const char *
+provider_title(enum provider p)
+{
+    return provider_table[p].title;
 }
 
 /* Names and aliases (s3, gs, az, oc); false and *out untouched for anything else. */

@@ -242,7 +242,7 @@ h_node_daemon_get(struct req *r)
     jw_init(&w, &b, 0);
     whats[i].json(r, &w);
     if (sbuf_ok(&b))
-        ais_send_json(r, &b);
+        ais_send_view(r, what, &b);
     else
         resp_err(r, -AIS_E_NOMEM, NULL);
     sbuf_fini(&b);

@@ -718,6 +718,16 @@ check_auth(const struct cluster_conf *c, struct err *e)
     return rc;
 }
 
+bool
+conf_direct_access(const struct cluster_conf *c)
+{
+    json_t *j = c->auth.raw[0] == '\0' ? NULL : json_loads(c->auth.raw, 0, NULL);
+    bool    signed_only = json_is_true(json_object_get(json_object_get(j, "intra_cluster"), "request_auth"));
+
+    json_decref(j);
+    return !c->auth.client_auth_required && !signed_only;
+}
+
 static int
 check_tracing(const struct cluster_conf *c, struct err *e)
 {

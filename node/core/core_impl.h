@@ -145,4 +145,8 @@ void sysinfo_json_members(struct node *n, struct jw *w); /* may block: offload i
 void node_info_json(struct node *n, struct jw *w);       /* NodeStateInfo */
 unsigned node_state_flags(struct node *n);
 
+/* mpview.c: the msgpack form of node_stats, node_status and disk, made of the JSON form. */
+bool mpview_has(struct str what);
+int  mpview_encode(struct str what, struct str json, struct sbuf *out, struct err *e);
+
 #endif

@@ -66,6 +66,15 @@ err_nobck(struct err *e, const struct bck *b)
 }
 
 int
+err_not_remote(struct err *e, const char *what, const struct bck *b)
+{
+    char disp[BCK_DISPLAY_MAX];
+
+    err_set(e, AIS_E_BADREQ, "%s: expecting remote bucket (have %s)", what, bck_display(b, disp));
+    return err_tcode(e, "ErrNotRemoteBck");
+}
+
+int
 err_noobj(struct req *r, struct err *e, const struct bck *b, struct str name)
 {
     char disp[BCK_DISPLAY_MAX];
@@ -84,23 +93,10 @@ h_not_implemented(struct req *r, const char *feature)
 }
 
 /* --- answers --- */
-/* The same document for a person in a browser. */
-static bool
-indented(const struct sbuf *json, struct sbuf *out)
+bool
+req_is_browser(const struct req *r)
 {
-    json_t *j = NULL;
-    char   *text;
-
-    if (json_read(sbuf_str(json), &j, NULL) < 0)
-        return false;
-    text = json_dumps(j, JSON_INDENT(4) | JSON_ENCODE_ANY);
-    json_decref(j);
-    if (text == NULL)
-        return false;
-    sbuf_putz(out, text);
-    sbuf_putc(out, '\n');
-    free(text);
-    return sbuf_ok(out);
+    return str_starts(req_hdr(r, STR_LIT("User-Agent")), STR_LIT("Mozilla/5.0"));
 }
 
 void
@@ -108,16 +104,17 @@ ais_send_json(struct req *r, struct sbuf *json)
 {
     struct sbuf pretty;
 
+    sbuf_init(&pretty, 512 * MIB);
+    if (req_is_browser(r)) {
+        resp_hdr(r, "Strict-Transport-Security", STR_LIT("max-age=31536000; includeSubDomains"));
+        json_indent(sbuf_str(json), 4, &pretty);
+        json = &pretty;
+    }
     sbuf_putc(json, '\n');
     if (!sbuf_ok(json)) {
         resp_err(r, -AIS_E_NOMEM, NULL);
+        sbuf_fini(&pretty);
         return;
-    }
-    sbuf_init(&pretty, 256 * MIB);
-    if (str_starts(req_hdr(r, STR_LIT("User-Agent")), STR_LIT("Mozilla/5.0"))) {
-        resp_hdr(r, "Strict-Transport-Security", STR_LIT("max-age=31536000; includeSubDomains"));
-        if (indented(json, &pretty))
-            json = &pretty;
     }
     resp_send(r, 200, "application/json; charset=utf-8", sbuf_str(json));
     sbuf_fini(&pretty);

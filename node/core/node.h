@@ -107,7 +107,10 @@ req_node(struct req *r)
 /* The error document: JSON body, or header Hdr-Error for HEAD. Installed as render_err. */
 void ais_render_err(struct req *r, int rc, struct err *e);
 /* Send finished JSON (a trailing newline is added; indented again for browsers). Takes nothing. */
+bool req_is_browser(const struct req *r); /* a person looks: JSON is indented */
 void ais_send_json(struct req *r, struct sbuf *json);
+/* The answer to what=, built as JSON: in msgpack where the client accepts it and there is such a form (mpview.c). */
+void ais_send_view(struct req *r, struct str what, struct sbuf *json);
 void ais_send_text(struct req *r, struct str text); /* ids and the like: no newline */
 /* {"action","name","value"}: value borrowed from *root, which the caller decrefs. Missing body: -AIS_E_BADREQ. */
 struct actmsg {
@@ -131,6 +134,8 @@ handler_f h_node_daemon_get, h_node_daemon_put, h_node_health;
 /* Did the request come over the public network? Does not park. */
 bool req_is_public(const struct req *r);
 /* 501 with the feature's name. */
+/* What is for remote buckets only: "what" (an action) on another kind is 400. */
+int  err_not_remote(struct err *e, const char *what, const struct bck *b);
 void h_not_implemented(struct req *r, const char *feature);
 
 /* --- node to node --- */

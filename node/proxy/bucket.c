@@ -127,17 +127,14 @@ act_evict(struct req *r, struct actmsg *m)
 {
     struct err e = { .code = 0 };
     struct bck b;
-    char       disp[BCK_DISPLAY_MAX];
     int        rc = req_bck(r, r->item[0], &b, NULL, &e);
 
     if (rc == -AIS_E_NOBCK && str_eqz(m->action, "evict-remote-bck")) {
         resp_empty(r, 200);
         return;
     }
-    if (rc == 0) {
-        rc = err_set(&e, AIS_E_INVAL, "evict-remote-bck: expecting remote bucket (have %s)", bck_display(&b, disp));
-        err_tcode(&e, "ErrNotRemoteBck");
-    }
+    if (rc == 0)
+        rc = err_not_remote(&e, arena_strdup(r->arena, m->action), &b);
     resp_err(r, rc, &e);
 }
 
@@ -228,10 +225,16 @@ h_proxy_bck_head(struct req *r)
     struct bck           b;
     struct str           v, uuid = STR_LIT(""), prefix = r->nitems > 1 ? r->item[1] : STR_LIT("");
     bool                 summ = req_query(r, STR_LIT("bsumm_remote"), &v);
+    uint64_t             presence;
     int                  rc;
 
     if (prefix.n > 0 && !summ) {
         rc = err_set(&e, AIS_E_INVAL, "invalid request URI: a prefix needs bsumm_remote");
+        resp_err(r, rc, &e);
+        return;
+    }
+    if (req_query(r, STR_LIT("presence"), &v) && !str_u64(v, &presence)) {
+        rc = err_set(&e, AIS_E_INVAL, "%s: invalid presence \"%.*s\"", req_node(r)->name, STR_FMT(v));
         resp_err(r, rc, &e);
         return;
     }
@@ -267,33 +270,74 @@ put_bck(struct jw *w, const struct bck *b)
     jw_obj_end(w);
 }
 
-void
+/* Which buckets: of one provider or of all, of one namespace or of all, of one name or of all. */
+struct bck_query {
+    bool          all, any_remote, system;
+    enum provider provider;
+    struct str    ns_uuid, ns_name, name;
+};
+
+/* Only what is present? Values 2, 3 and 4 of `presence`. */
+static bool
+present_only(struct req *r)
+{
+    struct str v;
+    uint64_t   presence = 0;
+
+    return req_query(r, STR_LIT("presence"), &v) && str_u64(v, &presence) && presence >= 2 && presence <= 4;
+}
+
+static int
+bck_query_read(struct req *r, struct str name, struct bck_query *q, struct err *e)
+{
+    struct str v = STR_NULL, ns = STR_NULL;
+
+    *q = (struct bck_query){ .provider = PROV_AIS, .name = name, .system = req_query_bool(r, STR_LIT("sys")) };
+    q->all = !req_query(r, STR_LIT("provider"), &v) || v.n == 0;
+    if (!q->all && !provider_by_name(v, &q->provider))
+        return err_set(e, AIS_E_BADPROVIDER, "invalid backend provider \"%.*s\"", STR_FMT(v));
+    if (q->provider != PROV_AIS && !present_only(r))
+        return err_set(e, AIS_E_NOBACKEND, "%s backend is missing in the cluster configuration", provider_title(q->provider));
+    (void)req_query(r, STR_LIT("namespace"), &ns);
+    q->any_remote = str_eqz(ns, "@");
+    ns_parse(ns, &q->ns_uuid, &q->ns_name);
+    return bck_ns_check(q->ns_uuid, q->ns_name, e);
+}
+
+static bool
+bck_query_has(const struct bck_query *q, const struct bck *b)
+{
+    bool global = q->ns_uuid.n == 0 && q->ns_name.n == 0; /* the global namespace holds all others */
+
+    if ((!q->all && b->provider != q->provider) || (q->name.n > 0 && !str_eq(q->name, b->name)))
+        return false;
+    if (b->name.n > 0 && b->name.p[0] == '.' && !q->system)
+        return false;
+    if (q->any_remote)
+        return b->ns_uuid.n > 0;
+    return global || (str_eq(q->ns_uuid, b->ns_uuid) && str_eq(q->ns_name, b->ns_name));
+}
+
+static void
 list_buckets(struct req *r, struct str only)
 {
     const struct bmd *m = req_views(r)->bmd;
     struct err        e = { .code = 0 };
-    enum provider     prov = PROV_AIS;
-    struct str        v;
-    bool              all = !req_query(r, STR_LIT("provider"), &v) || v.n == 0;
+    struct bck_query  q;
     struct sbuf       out;
     struct jw         w;
+    int               rc = bck_query_read(r, only, &q, &e);
 
-    if (!all && !provider_by_name(v, &prov)) {
-        err_set(&e, AIS_E_BADPROVIDER, "invalid backend provider \"%.*s\"", STR_FMT(v));
-        resp_err(r, -AIS_E_BADPROVIDER, &e);
+    if (rc < 0) {
+        resp_err(r, rc, &e);
         return;
     }
     sbuf_init(&out, 64 * MIB);
     jw_init(&w, &out, 0);
     jw_arr(&w);
-    for (unsigned i = 0; i < m->n; i++) {
-        const struct bck *b = &m->sorted[i]->bck;
-
-        if ((!all && b->provider != prov) || (only.n > 0 && !str_eq(only, b->name)) ||
-            (b->name.n > 0 && b->name.p[0] == '.' && !req_query_bool(r, STR_LIT("sys"))))
-            continue;
-        put_bck(&w, b);
-    }
+    for (unsigned i = 0; i < m->n; i++)
+        if (bck_query_has(&q, &m->sorted[i]->bck))
+            put_bck(&w, &m->sorted[i]->bck);
     jw_arr_end(&w);
     ais_send_json(r, &out);
     sbuf_fini(&out);
@@ -311,6 +355,11 @@ act_list(struct req *r, struct actmsg *m)
         list_objects(r, name, m->value);
         return;
     }
+    if (m->value != NULL) {
+        err_set(&e, AIS_E_INVAL, "bad list-objects request: the bucket is missing");
+        resp_err(r, -AIS_E_INVAL, &e);
+        return;
+    }
     if (name.n > 0 && !str_eq(name, m->name)) {
         err_set(&e, AIS_E_INVAL, "bad list-buckets request: %.*s vs %.*s", STR_FMT(name), STR_FMT(m->name));
         resp_err(r, -AIS_E_INVAL, &e);
@@ -325,6 +374,25 @@ act_summary(struct req *r, struct actmsg *m)
     summary_get(r, r->nitems > 0 ? r->item[0] : STR_LIT(""), m->value);
 }
 
+/* No body and nothing that promises one: what a browser or curl sends. */
+static bool
+list_is_meant(struct req *r)
+{
+    return r->body.n == 0 && !str_istarts(req_hdr(r, STR_LIT("Content-Type")), STR_LIT("application/json"));
+}
+
+static void
+list_plain(struct req *r)
+{
+    json_t *empty = json_object();
+
+    if (r->nitems == 0)
+        list_buckets(r, STR_LIT(""));
+    else
+        list_objects(r, r->item[0], empty);
+    json_decref(empty);
+}
+
 void
 h_proxy_bck_get(struct req *r)
 {
@@ -335,11 +403,8 @@ h_proxy_bck_get(struct req *r)
         { "show-inventory", NULL, "bucket inventory" },
     };
 
-    act_dispatch(r, acts, ARRAY_SIZE(acts));
-}
-
-void
-h_proxy_buckets_get(struct req *r)
-{
-    h_proxy_bck_get(r);
+    if (list_is_meant(r))
+        list_plain(r);
+    else
+        act_dispatch(r, acts, ARRAY_SIZE(acts));
 }

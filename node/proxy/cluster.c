@@ -105,13 +105,42 @@ what_status_all(struct req *r)
     what_none(r, "null");
 }
 
+/* Nothing runs in the background that is asked for here: no job is known by any id or kind. */
 static void
-what_status(struct req *r)
+what_qryxstats(struct req *r)
 {
     struct err e = { .code = 0 };
 
     err_set(&e, AIS_E_NOXACT, "%s: job does not exist", req_node(r)->name);
     resp_err(r, -AIS_E_NOXACT, &e);
+}
+
+static bool
+has_text(const json_t *msg, const char *key)
+{
+    return json_string_length(json_get_fold(msg, key)) > 0;
+}
+
+static void
+what_status(struct req *r)
+{
+    struct err e = { .code = 0 };
+    json_t    *msg = NULL;
+    int        rc = r->body.n > 0 ? json_read(r->body, &msg, &e) : 0;
+
+    if (rc == 0 && !has_text(msg, "id") && !has_text(msg, "kind"))
+        rc = err_set(&e, AIS_E_BADREQ, "%s: invalid what=status query: neither a job's id nor its kind is given", req_node(r)->name);
+    json_decref(msg);
+    if (rc < 0)
+        resp_err(r, rc, &e);
+    else
+        what_qryxstats(r);
+}
+
+static void
+what_smapvote(struct req *r)
+{
+    h_not_implemented(r, "what=smapvote");
 }
 
 static void
@@ -253,7 +282,8 @@ h_proxy_cluster_get(struct req *r)
         { "target_ips", what_target_ips }, { "node_stats", what_node_stats },
         { "sysinfo", what_sysinfo },       { "mountpaths", what_mountpaths },
         { "running_all", what_running },   { "status_all", what_status_all },
-        { "status", what_status },         { "qryxstats", what_status },
+        { "status", what_status },         { "qryxstats", what_qryxstats },
+        { "smapvote", what_smapvote },
     };
     struct str what = STR_LIT("");
     struct err e = { .code = 0 };
@@ -264,8 +294,8 @@ h_proxy_cluster_get(struct req *r)
             table[i].fn(r);
             return;
         }
-    err_set(&e, AIS_E_INVAL, "unexpected query [what=%.*s]", STR_FMT(what));
-    resp_err(r, -AIS_E_INVAL, &e);
+    err_set(&e, AIS_E_BADREQ, "invalid '%.*s' request: unrecognized 'what=%.*s' query", STR_FMT(r->path), STR_FMT(what));
+    resp_err(r, -AIS_E_BADREQ, &e);
 }
 
 /* --- PUT --- */
@@ -350,18 +380,14 @@ h_proxy_cluster_put(struct req *r)
 }
 
 /* PUT /v1/cluster/set-config?k=v */
-void
-h_proxy_cluster_put_verb(struct req *r)
+static void
+verb_set_config(struct req *r)
 {
     struct err     e = { .code = 0 };
     struct json_t *toset = NULL;
     bool           transient = false;
     int            rc;
 
-    if (!str_eqz(r->item[0], "set-config")) {
-        h_not_implemented(r, arena_printf(r->arena, "PUT /v1/cluster/%.*s", STR_FMT(r->item[0])).p);
-        return;
-    }
     if (relay_to_primary(r))
         return;
     rc = req_conf_toset(r, &toset, &transient, &e);
@@ -373,25 +399,59 @@ h_proxy_cluster_put_verb(struct req *r)
 }
 
 /* PUT /v1/cluster/proxy/ID: set-primary */
-void
-h_proxy_cluster_put_verb_item(struct req *r)
+static void
+verb_set_primary(struct req *r)
 {
-    const struct smap *m = req_views(r)->smap;
-    struct err         e = { .code = 0 };
+    const struct smap  *m = req_views(r)->smap;
+    const struct snode *p = smap_find(m, r->item[1]);
+    struct err          e = { .code = 0 };
 
-    if (!str_eqz(r->item[0], "proxy")) {
-        h_not_implemented(r, arena_printf(r->arena, "PUT /v1/cluster/%.*s", STR_FMT(r->item[0])).p);
-        return;
-    }
-    if (smap_find(m, r->item[1]) == NULL) {
+    if (p == NULL)
         finish(r, err_set(&e, AIS_E_NONODE, "%s: node %.*s is not present in the cluster map", req_node(r)->name,
                           STR_FMT(r->item[1])), &e);
-        return;
-    }
-    if (m->primary != NULL && str_eqz(r->item[1], m->primary->id))
+    else if (p->role != ROLE_PROXY)
+        finish(r, err_set(&e, AIS_E_BADREQ, "%s: node %.*s is not a proxy", req_node(r)->name, STR_FMT(r->item[1])), &e);
+    else if (!snode_active(p) || (p->flags & SNODE_NON_ELECTABLE))
+        finish(r, err_set(&e, AIS_E_BADREQ, "%s: %.*s is in maintenance or not electable: it cannot become primary",
+                          req_node(r)->name, STR_FMT(r->item[1])), &e);
+    else if (p == m->primary)
         resp_empty(r, 200); /* it is already */
     else
         h_not_implemented(r, "set-primary");
+}
+
+struct verb {
+    const char *name;
+    bool        item;       /* /v1/cluster/VERB/ITEM */
+    void      (*fn)(struct req *r);
+    const char *feature;    /* or: 501 names it */
+};
+
+void
+h_proxy_cluster_put_verb(struct req *r)
+{
+    static const struct verb verbs[] = {
+        { "set-config", false, verb_set_config, NULL },
+        { "proxy", true, verb_set_primary, NULL },
+        { "attach", false, NULL, "attaching remote AIS clusters" },
+        { "detach", false, NULL, "attaching remote AIS clusters" },
+        { "enable-bend", true, NULL, "cloud backends" },
+        { "disable-bend", true, NULL, "cloud backends" },
+        { "load-x509", false, NULL, "reloading certificates" },
+        { "load-x509", true, NULL, "reloading certificates" },
+    };
+    struct err e = { .code = 0 };
+
+    for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
+        if (!str_eqz(r->item[0], verbs[i].name) || verbs[i].item != (r->nitems > 1))
+            continue;
+        if (verbs[i].fn != NULL)
+            verbs[i].fn(r);
+        else
+            h_not_implemented(r, verbs[i].feature);
+        return;
+    }
+    finish(r, err_set(&e, AIS_E_BADREQ, "invalid action \"%.*s\"", STR_FMT(r->item[0])), &e);
 }
 
 /* --- reverse --- */

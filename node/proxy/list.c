@@ -117,6 +117,20 @@ collect(struct listing *l, struct lso_merge *m, struct sbuf *entries, struct err
     return rc == LSO_FULL || rc == LSO_END ? 0 : rc;
 }
 
+/* A person looks at it: one document, to be indented. */
+static void
+answer_person(struct req *r, const struct sbuf *head, const struct sbuf *entries, const struct sbuf *tail)
+{
+    struct sbuf all;
+
+    sbuf_init(&all, 512 * MIB);
+    sbuf_puts(&all, sbuf_str(head));
+    sbuf_puts(&all, sbuf_str(entries));
+    sbuf_puts(&all, sbuf_str(tail));
+    ais_send_json(r, &all);
+    sbuf_fini(&all);
+}
+
 static void
 answer(struct listing *l, const struct lso_merge *m, const struct sbuf *entries)
 {
@@ -130,14 +144,31 @@ answer(struct listing *l, const struct lso_merge *m, const struct sbuf *entries)
     sbuf_init(&tail, 4 * KIB);
     lso_res_head(&head, l->msgpack, str_z(l->msg.uuid[0] != '\0' ? l->msg.uuid : uuid), token, m->nout);
     lso_res_tail(&tail, l->msgpack, m->nout, l->flags);
+    if (!l->msgpack && req_is_browser(l->r)) {
+        answer_person(l->r, &head, entries, &tail);
+        goto out;
+    }
     if (!l->msgpack)
         sbuf_putc(&tail, '\n');
     resp_hdr(l->r, "Content-Type", l->msgpack ? STR_LIT("application/msgpack") : STR_LIT("application/json; charset=utf-8"));
     if (resp_start(l->r, 200, (int64_t)(head.n + entries->n + tail.n)) == 0 && resp_write(l->r, head.p, head.n) == 0 &&
         resp_write(l->r, entries->p, entries->n) == 0 && resp_write(l->r, tail.p, tail.n) == 0)
         (void)resp_end(l->r);
+out:
     sbuf_fini(&head);
     sbuf_fini(&tail);
+}
+
+/* The target that a client wants asked: there must be such a one, though what is here is asked of all. */
+static int
+check_pinned(struct req *r, struct str sid, struct err *e)
+{
+    const struct snode *t = sid.n > 0 ? smap_find(req_views(r)->smap, sid) : NULL;
+
+    if (sid.n == 0 || (t != NULL && t->role == ROLE_TARGET))
+        return 0;
+    err_set(e, AIS_E_BADREQ, "%s: list failure: node %.*s does not exist", req_node(r)->name, STR_FMT(sid));
+    return err_tcode(e, "ErrNodeNotFound");
 }
 
 void
@@ -159,6 +190,8 @@ list_objects(struct req *r, struct str name, const struct json_t *value)
         rc = lso_msg_read(&l.msg, value, n->name, &e);
     if (rc == 0)
         rc = lso_msg_check(&l.msg, &l.b, bck_display(&l.b, disp), &e);
+    if (rc == 0)
+        rc = check_pinned(r, l.msg.sid, &e);
     if (rc == 0) {
         l.msgpack = http1_accepts(r->head->accept, STR_LIT("application/msgpack"));
         lso_path(&path, &l.b, LSO_VERB_LIST);

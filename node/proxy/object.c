@@ -12,6 +12,8 @@
 #include "proxy/proxy_impl.h"
 #include "run/run.h"
 
+#define MAX_PARAMS 100 /* of a query */
+
 int
 access_check(const struct bck *b, enum access a, struct err *e)
 {
@@ -32,19 +34,20 @@ access_check(const struct bck *b, enum access a, struct err *e)
 static enum access
 method_access(struct req *r)
 {
+    struct str v;
+
     switch (r->method) {
     case M_GET:
         return ACC_GET;
     case M_HEAD:
         return ACC_HEAD_OBJ;
     case M_PUT:
-        return ACC_PUT;
+        return req_query(r, STR_LIT("append_type"), &v) ? ACC_APPEND : ACC_PUT;
     case M_DELETE:
         return ACC_DELETE;
     case M_PATCH:
         return ACC_UPDATE;
-    case M_POST:
-        return ACC_PUT;
+    case M_POST: /* by action */
     case M_OPTIONS:
     case M_OTHER:
         break;
@@ -84,11 +87,11 @@ pair_cmp(const void *a, const void *b)
 static void
 build_anew(struct req *r, struct sbuf *b, const char *pid, const char *utm)
 {
-    struct pair p[102];
+    struct pair p[MAX_PARAMS + 2];
     struct str  rest = r->query_raw, k, v;
     unsigned    n = 0;
 
-    while (n < 100 && url_query_next(&rest, &k, &v))
+    while (n < MAX_PARAMS && url_query_next(&rest, &k, &v))
         p[n++] = (struct pair){ k, v };
     p[n++] = (struct pair){ STR_LIT("pid"), str_z(pid) };
     p[n++] = (struct pair){ STR_LIT("utm"), str_z(utm) };
@@ -219,51 +222,97 @@ owner_of(struct req *r, const struct bck *b, struct str obj, const struct snode 
     return 0;
 }
 
-void
-redirect_object(struct req *r, struct str bck, struct str obj, struct str path_raw, struct str query_raw)
+static int
+params_check(struct str query, struct err *e)
+{
+    struct str k, v;
+    unsigned   n = 0;
+
+    if (query.n <= 2 * MAX_PARAMS) /* a parameter and what divides it from the next are two bytes at least */
+        return 0;
+    while (url_query_next(&query, &k, &v))
+        if (++n > MAX_PARAMS)
+            return err_set(e, AIS_E_BADREQ, "number of query parameters exceeds %d", MAX_PARAMS);
+    return 0;
+}
+
+static void
+count_redirect(struct req *r, bool failed)
+{
+    static const struct {
+        enum method  method;
+        enum stat_id ok, err;
+    } table[] = {
+        { M_GET, STAT_GET_N, STAT_ERR_GET_N },    { M_PUT, STAT_PUT_N, STAT_ERR_PUT_N },
+        { M_HEAD, STAT_HEAD_N, STAT_ERR_HEAD_N }, { M_DELETE, STAT_DEL_N, STAT_ERR_DEL_N },
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(table); i++)
+        if (table[i].method == r->method)
+            stat_inc(req_node(r)->stats, failed ? table[i].err : table[i].ok);
+}
+
+/* /v1/objects/item[0]/item[1] to its owner, for who has the right. */
+static void
+redirect_object(struct req *r, enum access right)
 {
     struct err          e = { .code = 0 };
     struct bck          b;
     const struct snode *t = NULL;
-    int                 rc = req_bck(r, bck, &b, NULL, &e);
+    int                 rc = params_check(r->query_raw, &e);
 
     if (rc == 0)
-        rc = access_check(&b, method_access(r), &e);
+        rc = req_bck(r, r->item[0], &b, NULL, &e);
     if (rc == 0)
-        rc = obj_name_check(obj, r->method == M_HEAD, &e);
+        rc = access_check(&b, right, &e);
     if (rc == 0)
-        rc = owner_of(r, &b, obj, &t, &e);
-    if (rc < 0) {
-        if (r->method == M_GET)
-            stat_inc(req_node(r)->stats, STAT_ERR_GET_N);
+        rc = obj_name_check(r->item[1], r->method == M_HEAD, &e);
+    if (rc == 0)
+        rc = owner_of(r, &b, r->item[1], &t, &e);
+    count_redirect(r, rc < 0);
+    if (rc < 0)
         resp_err(r, rc, &e);
-        return;
-    }
-    if (r->method == M_GET)
-        stat_inc(req_node(r)->stats, STAT_GET_N);
-    else if (r->method == M_PUT)
-        stat_inc(req_node(r)->stats, STAT_PUT_N);
-    redirect_to(r, t, path_raw, query_raw);
+    else
+        redirect_to(r, t, r->path_raw, r->query_raw);
 }
 
 void
 h_proxy_obj_redirect(struct req *r)
 {
-    redirect_object(r, r->item[0], r->item[1], r->path_raw, r->query_raw);
+    redirect_object(r, method_access(r));
 }
 
-/* Actions on an object are the target's to know. */
+/* Actions on an object are the target's to do; which there are, and who may, is known here. */
+static const struct {
+    const char *action;
+    enum access right;
+} post_actions[] = {
+    { "rename-obj",   ACC_MOVE },
+    { "check-lock",   ACC_HEAD_OBJ },
+    { "mpt-upload",   ACC_PUT },
+    { "mpt-complete", ACC_PUT },
+    { "mpt-abort",    ACC_PUT },
+};
+
 void
 h_proxy_obj_post(struct req *r)
 {
     struct actmsg m;
     struct err    e = { .code = 0 };
+    size_t        i;
     int           rc = actmsg_read(r, &m, &e);
 
     if (rc < 0) {
         resp_err(r, rc, &e);
         return;
     }
+    for (i = 0; i < ARRAY_SIZE(post_actions) && !str_eqz(m.action, post_actions[i].action); i++)
+        ;
+    if (i == ARRAY_SIZE(post_actions)) {
+        err_set(&e, AIS_E_BADREQ, "invalid action \"%.*s\"", STR_FMT(m.action));
+        resp_err(r, -AIS_E_BADREQ, &e);
+    } else {
+        redirect_object(r, post_actions[i].right);
+    }
     actmsg_free(&m);
-    redirect_object(r, r->item[0], r->item[1], r->path_raw, r->query_raw);
 }

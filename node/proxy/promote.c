@@ -215,12 +215,29 @@ act_promote(struct req *r, struct actmsg *m)
         resp_empty(r, 200);
 }
 
+/* From a remote bucket, as its name says; there are none yet. */
+static void
+act_blob_download(struct req *r, struct actmsg *m)
+{
+    struct err e = { .code = 0 };
+    struct bck b;
+    int        rc = req_bck(r, r->item[0], &b, NULL, &e);
+
+    UNUSED(m);
+    if (rc == 0 && b.provider == PROV_AIS && b.ns_uuid.n == 0)
+        rc = err_not_remote(&e, "blob-download", &b);
+    if (rc < 0)
+        resp_err(r, rc, &e);
+    else
+        h_not_implemented(r, "blob download");
+}
+
 void
 h_proxy_promote(struct req *r)
 {
     static const struct action acts[] = {
         { "promote", act_promote, NULL },
-        { "blob-download", NULL, "blob download" },
+        { "blob-download", act_blob_download, NULL },
     };
 
     act_dispatch(r, acts, ARRAY_SIZE(acts));

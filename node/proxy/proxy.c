@@ -26,12 +26,35 @@ h_feature(struct req *r)
     h_not_implemented(r, "this request");
 }
 
-#define EASY(scheme)                                                                                                   \
-    { M_GET, "/" scheme, h_proxy_easy, R_PUB }, { M_GET, "/" scheme "/*rest", h_proxy_easy, R_PUB },                    \
-        { M_HEAD, "/" scheme "/*rest", h_proxy_easy, R_PUB }, { M_PUT, "/" scheme "/*rest", h_proxy_easy, R_PUB | R_STREAM }, \
-    {                                                                                                                  \
-        M_DELETE, "/" scheme "/*rest", h_proxy_easy, R_PUB                                                             \
-    }
+static void
+h_later_lifecycle(struct req *r)
+{
+    h_not_implemented(r, "adding a node by hand (join-by-admin)");
+}
+
+/* A node that leaves says so itself, on the control network. */
+static void
+h_proxy_daemon_delete(struct req *r)
+{
+    struct err e = { .code = 0 };
+
+    err_set(&e, AIS_E_FORBIDDEN, "%s: %s %.*s is for nodes of this cluster", req_node(r)->name, method_name(r->method),
+            STR_FMT(r->path));
+    resp_err(r, -AIS_E_FORBIDDEN, &e);
+}
+
+/* Browsers ask for it. */
+static void
+h_favicon(struct req *r)
+{
+    resp_empty(r, 200);
+}
+
+#define EASY_AT(m, scheme) { m, "/" scheme "/*rest", h_proxy_easy, R_PUB }
+#define EASY(scheme)                                                                                       \
+    { M_GET, "/" scheme, h_proxy_easy, R_PUB }, EASY_AT(M_GET, scheme), EASY_AT(M_HEAD, scheme),           \
+        { M_PUT, "/" scheme "/*rest", h_proxy_easy, R_PUB | R_STREAM }, EASY_AT(M_DELETE, scheme),         \
+        EASY_AT(M_PATCH, scheme), EASY_AT(M_POST, scheme)
 #define LATER(m, path) { m, path, h_feature, R_PUB | R_STREAM }, { m, path "/*rest", h_feature, R_PUB | R_STREAM }
 
 /* clang-format off */
@@ -43,7 +66,7 @@ static const struct route routes[] = {
     { M_PATCH,  "/v1/objects/:bck/*obj",   h_proxy_obj_redirect,          R_PUB },
     { M_POST,   "/v1/objects/:bck/*obj",   h_proxy_obj_post,              R_PUB },
     { M_POST,   "/v1/objects/:bck",        h_proxy_promote,               R_PUB },
-    { M_GET,    "/v1/buckets",             h_proxy_buckets_get,           R_PUB },
+    { M_GET,    "/v1/buckets",             h_proxy_bck_get,               R_PUB },
     { M_GET,    "/v1/buckets/:bck",        h_proxy_bck_get,               R_PUB },
     { M_HEAD,   "/v1/buckets/:bck",        h_proxy_bck_head,              R_PUB },
     { M_HEAD,   "/v1/buckets/:bck/*pfx",   h_proxy_bck_head,              R_PUB },
@@ -54,7 +77,7 @@ static const struct route routes[] = {
     { M_GET,    "/v1/cluster",             h_proxy_cluster_get,           R_PUB | R_CONTROL },
     { M_PUT,    "/v1/cluster",             h_proxy_cluster_put,           R_PUB | R_CONTROL },
     { M_PUT,    "/v1/cluster/:verb",       h_proxy_cluster_put_verb,      R_PUB | R_CONTROL },
-    { M_PUT,    "/v1/cluster/:verb/:item", h_proxy_cluster_put_verb_item, R_PUB | R_CONTROL },
+    { M_PUT,    "/v1/cluster/:verb/:item", h_proxy_cluster_put_verb,      R_PUB | R_CONTROL },
     { M_GET,    "/v1/reverse/daemon",       h_proxy_reverse,              R_PUB },
     { M_PUT,    "/v1/reverse/daemon",       h_proxy_reverse,              R_PUB },
     { M_POST,   "/v1/reverse/daemon",       h_proxy_reverse,              R_PUB },
@@ -63,6 +86,9 @@ static const struct route routes[] = {
     { M_PUT,    "/v1/reverse/daemon/*rest", h_proxy_reverse,              R_PUB },
     { M_POST,   "/v1/reverse/daemon/*rest", h_proxy_reverse,              R_PUB },
     { M_DELETE, "/v1/reverse/daemon/*rest", h_proxy_reverse,              R_PUB },
+    { M_POST,   "/v1/cluster/join-by-admin", h_later_lifecycle,           R_PUB },
+    { M_DELETE, "/v1/cluster/daemon/:sid",   h_proxy_daemon_delete,       R_PUB },
+    { M_GET,    "/favicon.ico",              h_favicon,                   R_PUB },
     EASY("ais"), EASY("gs"), EASY("az"),
     LATER(M_GET, "/v1/etl"), LATER(M_PUT, "/v1/etl"), LATER(M_POST, "/v1/etl"), LATER(M_DELETE, "/v1/etl"),
     LATER(M_GET, "/v1/download"), LATER(M_POST, "/v1/download"), LATER(M_DELETE, "/v1/download"),

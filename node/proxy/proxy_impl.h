@@ -47,7 +47,6 @@ int first_failure(struct bcast *b, unsigned n, struct err *e);
 /* object.c */
 void h_proxy_obj_redirect(struct req *r);
 void h_proxy_obj_post(struct req *r);
-void redirect_object(struct req *r, struct str bck, struct str obj, struct str path_raw, struct str query_raw);
 /* bucket.c */
 void h_proxy_bck_post(struct req *r);
 void h_proxy_bck_delete(struct req *r);
@@ -55,8 +54,6 @@ void h_proxy_bck_patch(struct req *r);
 void h_proxy_bck_head(struct req *r);
 void h_proxy_bck_get(struct req *r);
 void h_proxy_bck_put(struct req *r);
-void h_proxy_buckets_get(struct req *r);
-void list_buckets(struct req *r, struct str only);
 /* list.c */
 void list_objects(struct req *r, struct str name, const struct json_t *value);
 /* summary.c */
@@ -67,7 +64,6 @@ void summaries_free(struct proxy *p);
 void h_proxy_cluster_get(struct req *r);
 void h_proxy_cluster_put(struct req *r);
 void h_proxy_cluster_put_verb(struct req *r);
-void h_proxy_cluster_put_verb_item(struct req *r);
 void h_proxy_reverse(struct req *r);
 /* easy.c */
 void h_proxy_easy(struct req *r);

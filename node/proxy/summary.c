@@ -226,6 +226,8 @@ summary_start(struct req *r, const struct bck *one, struct str prefix, char id[1
     int               rc;
 
     s->n = req_node(r);
+    if (prefix.n > 0 && prefix.p[prefix.n - 1] == '*')
+        prefix.n--;
     s->prefix = xstrndup(prefix.p == NULL ? "" : prefix.p, prefix.n);
     s->a = arena_new(1024, 64 * MIB);
     s->bcks = xcalloc(m->n + 1, sizeof(*s->bcks));
@@ -290,6 +292,8 @@ summary_get(struct req *r, struct str name, const struct json_t *value)
     char       nid[16];
     int        rc = name.n > 0 ? req_bck(r, name, &b, NULL, &e) : 0;
 
+    if (rc == -AIS_E_NOBCK && id.n > 0)
+        err_status(&e, 410); /* it was there when the job began */
     if (rc == 0 && id.n == 0) {
         rc = summary_start(r, name.n > 0 ? &b : NULL, member(value, "prefix"), nid);
         if (rc == 0) {

@@ -60,7 +60,8 @@ add_dir(struct lister *l, struct str d, struct err *e)
 {
     if (d.n > OBJ_NAME_MAX)
         return err_set(e, AIS_E_INTERNAL, "name too long");
-    lso_page_dir(&l->page, d);
+    if ((l->ask->flags & LS_NO_DIRS) == 0)
+        lso_page_dir(&l->page, d);
     return skip_dir(l, d, e);
 }
 
@@ -195,7 +196,7 @@ bck_access(struct req *r, struct err *e)
     struct str pid, utm;
 
     if ((req_query(r, STR_LIT("pid"), &pid) && pid.n > 0 && req_query(r, STR_LIT("utm"), &utm) && utm.n > 0) ||
-        (!req_is_intra(r) && (!req_on_public(r) || req_views(r)->conf->auth.client_auth_required)))
+        (!req_is_intra(r) && (!req_on_public(r) || !conf_direct_access(req_views(r)->conf))))
         return err_set(e, AIS_E_FORBIDDEN, "direct target access denied");
     return 0;
 }

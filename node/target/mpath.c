@@ -282,7 +282,7 @@ h_target_daemon_get(struct req *r)
     sbuf_init(&out, 1 * MIB);
     jw_init(&w, &out, 0);
     whats[i].fn(r, &w);
-    ais_send_json(r, &out);
+    ais_send_view(r, what, &out);
     sbuf_fini(&out);
 }
 

@@ -10,6 +10,15 @@
 #include "codec/jw.h"
 #include "target/target_impl.h"
 
+static void
+bad_action(struct req *r, struct str action)
+{
+    struct err e = { .code = 0 };
+
+    err_set(&e, AIS_E_BADREQ, "invalid action \"%.*s\"", STR_FMT(action));
+    resp_err(r, -AIS_E_BADREQ, &e);
+}
+
 /* --- DELETE --- */
 
 static void
@@ -39,11 +48,8 @@ static void
 delete_evict(struct req *r, struct objreq *o)
 {
     struct err e = { .code = 0 };
-    char       buf[BCK_DISPLAY_MAX];
 
-    err_set(&e, AIS_E_BADREQ, "evict-listrange: expecting remote bucket (have %s)", bck_display(&o->b, buf));
-    err_tcode(&e, "ErrNotRemoteBck");
-    resp_err(r, -AIS_E_BADREQ, &e);
+    resp_err(r, err_not_remote(&e, "evict-listrange", &o->b), &e);
 }
 
 /* clang-format off */
@@ -76,7 +82,10 @@ h_target_obj_delete(struct req *r)
     }
     for (i = 0; i < ARRAY_SIZE(delete_actions) && !str_eqz(m.action, delete_actions[i].action); i++)
         ;
-    delete_actions[i < ARRAY_SIZE(delete_actions) ? i : 0].fn(r, &o);
+    if (i == ARRAY_SIZE(delete_actions))
+        bad_action(r, m.action); /* what is not understood deletes nothing */
+    else
+        delete_actions[i].fn(r, &o);
 out:
     actmsg_free(&m);
 }
@@ -251,15 +260,6 @@ static const struct {
     { "mpt-complete", act_mpt_complete },
 };
 /* clang-format on */
-
-static void
-bad_action(struct req *r, struct str action)
-{
-    struct err e = { .code = 0 };
-
-    err_set(&e, AIS_E_BADREQ, "invalid action \"%.*s\"", STR_FMT(action));
-    resp_err(r, -AIS_E_BADREQ, &e);
-}
 
 void
 h_target_obj_post(struct req *r)

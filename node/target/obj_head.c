@@ -213,7 +213,8 @@ head_answer(struct req *r, const struct objreq *o, const struct obj_info *oi, st
     uint64_t    presence = FLT_EXISTS;
     int         rc;
 
-    (void)str_u64(o->q.presence, &presence);
+    if (o->q.presence.n > 0 && !str_u64(o->q.presence, &presence))
+        return err_set(e, AIS_E_BADREQ, "%s: invalid presence \"%.*s\"", req_node(r)->name, STR_FMT(o->q.presence));
     if (presence == FLT_OUTSIDE)
         return err_set(e, AIS_E_BADREQ, "%.*s is present (vs requested 'flt-outside'(%d))",
                        STR_FMT(obj_display(r, &o->b, o->name)), FLT_OUTSIDE);

@@ -96,7 +96,7 @@ obj_access(struct req *r, const struct objq *q, struct err *e)
 
     if (req_is_intra(r) || (q->pid.n > 0 && q->utm.n > 0))
         return 0;
-    if (!req_on_public(r) || req_views(r)->conf->auth.client_auth_required)
+    if (!req_on_public(r) || !conf_direct_access(req_views(r)->conf))
         return err_set(e, AIS_E_FORBIDDEN, "direct target access denied");
     if (r->method == M_GET || r->method == M_HEAD)
         return 0;

@@ -96,6 +96,10 @@ class Cluster:
         if p.returncode != 0:
             raise RuntimeError("cluster.sh %s: %s" % (args[0], p.stdout))
 
+    def node(self, what, i):
+        """start, stop or kill node i."""
+        self._run(what, "--node", str(i))
+
     def clean(self):
         self._run("clean")
 
