@@ -24,6 +24,16 @@ struct part {
     char        *path;
 };
 
+/*
+ * Whoever gives parts their names, completes or aborts holds the upload: a part that comes late must not replace a chunk of the
+ * completed object, and two of the same number must leave the file and the note of the same one. Waiters come in order.
+ */
+struct up_waiter {
+    struct park park;
+    TAILQ_ENTRY(up_waiter) link;
+    bool queued;
+};
+
 struct upload {
     struct hnode node;
     char         id[40];
@@ -35,8 +45,11 @@ struct upload {
     struct kv    custom[LMETA_MAX_CUSTOM];
     struct arena *arena;
     int64_t      created;
-    bool         busy;  /* being completed or aborted */
+    bool         held;
+    TAILQ_HEAD(, up_waiter) waiters; /* under up_mtx, like held */
 };
+
+#define UP_WAIT SEC_NS(60)
 
 static void
 upload_free(struct upload *u)
@@ -82,6 +95,81 @@ no_upload(const struct bck *b, struct str name, struct str id, struct err *e)
                    provider_scheme(b->provider), STR_FMT(b->name), STR_FMT(name));
 }
 
+static struct up_waiter *
+waiter_pop_locked(struct upload *u)
+{
+    struct up_waiter *w = TAILQ_FIRST(&u->waiters);
+
+    if (w != NULL) {
+        TAILQ_REMOVE(&u->waiters, w, link);
+        w->queued = false;
+    }
+    return w;
+}
+
+/* Wait until the upload is ours alone. -AIS_E_NOENT: there is none, or no longer. May park. */
+static int
+upload_hold(struct store *s, const struct bck *b, struct str name, struct str id, struct upload **out, struct err *e)
+{
+    struct up_waiter w = { .queued = false };
+    struct upload   *u;
+    bool             wait = false;
+    int              rc = 0;
+
+    pthread_mutex_lock(&s->up_mtx);
+    u = find_locked(s, b, name, id);
+    if (u == NULL) {
+        rc = -AIS_E_NOENT;
+    } else if (!u->held) {
+        u->held = true;
+    } else {
+        park_init(&w.park);
+        wait = w.queued = true;
+        TAILQ_INSERT_TAIL(&u->waiters, &w, link);
+    }
+    pthread_mutex_unlock(&s->up_mtx);
+    if (wait) {
+        rc = park_wait(&w.park, clock_mono() + UP_WAIT);
+        pthread_mutex_lock(&s->up_mtx);
+        if (w.queued) /* gave up; nobody took us off, so the upload is still there */
+            TAILQ_REMOVE(&u->waiters, &w, link);
+        pthread_mutex_unlock(&s->up_mtx);
+    }
+    if (rc == -AIS_E_NOENT)
+        return no_upload(b, name, id, e);
+    if (rc < 0)
+        return err_set(e, -rc, "multipart upload \"%.*s\": %s", STR_FMT(id), err_text(rc));
+    *out = u;
+    return 0;
+}
+
+/* To the next in line. */
+static void
+upload_leave(struct store *s, struct upload *u)
+{
+    struct up_waiter *w;
+
+    pthread_mutex_lock(&s->up_mtx);
+    for (w = waiter_pop_locked(u); w != NULL && !park_wake(&w->park, 0); w = waiter_pop_locked(u))
+        ;
+    u->held = w != NULL;
+    pthread_mutex_unlock(&s->up_mtx);
+}
+
+/* The holder ends the upload; who waits for it learns that it is gone. */
+static void
+upload_drop(struct store *s, struct upload *u)
+{
+    struct up_waiter *w;
+
+    pthread_mutex_lock(&s->up_mtx);
+    hmap_del(&s->uploads, &u->node);
+    for (w = waiter_pop_locked(u); w != NULL; w = waiter_pop_locked(u))
+        park_wake(&w->park, -AIS_E_NOENT);
+    pthread_mutex_unlock(&s->up_mtx);
+    upload_free(u);
+}
+
 int
 mpt_create(struct store *s, const struct bck *b, struct str name, const struct put_attrs *a, char id[40], struct err *e)
 {
@@ -101,6 +189,7 @@ mpt_create(struct store *s, const struct bck *b, struct str name, const struct p
     u->name = xstrndup(name.p, name.n);
     u->arena = arena_new(256, 64 * KIB);
     u->created = clock_real();
+    TAILQ_INIT(&u->waiters);
     for (unsigned i = 0; i < a->ncustom && i < LMETA_MAX_CUSTOM; i++)
         u->custom[u->ncustom++] = (struct kv){ arena_str(u->arena, a->custom[i].k), arena_str(u->arena, a->custom[i].v) };
     memcpy(id, u->id, sizeof(u->id));
@@ -175,38 +264,44 @@ part_done_blocking(void *arg)
         d->rc = err_from_errno(errno);
 }
 
+static void
+note_part(struct upload *u, const struct put *p, const struct cksum *ck)
+{
+    unsigned i = 0;
+
+    while (i < u->n && u->parts[i].num < p->part_num)
+        i++;
+    if (i == u->n || u->parts[i].num != p->part_num) {
+        if (u->n == u->cap) {
+            u->cap = MAX(u->cap * 2, 8u);
+            u->parts = xrealloc(u->parts, u->cap * sizeof(*u->parts));
+        }
+        memmove(&u->parts[i + 1], &u->parts[i], (u->n - i) * sizeof(*u->parts));
+        u->parts[i] = (struct part){ .num = p->part_num, .path = xstrdup(p->part_path) };
+        u->n++;
+    }
+    u->parts[i].size = p->size;
+    u->parts[i].cksum = *ck;
+}
+
 /* The part's file is complete: give it its name and note it. */
 int
 mpt_part_done(struct put *p, const struct cksum *ck, struct err *e)
 {
     struct part_done d = { .p = p };
-    struct upload   *u;
-    unsigned         i = 0;
+    struct upload   *u = NULL;
+    int              rc;
 
     if (p->fd < 0) /* an empty part */
         return err_set(e, AIS_E_INVAL, "%.*s: a part cannot be empty", STR_FMT(p->name));
+    rc = upload_hold(p->s, &p->bck, p->name, str_z(p->part_id), &u, e);
+    if (rc < 0)
+        return rc;
     offload(part_done_blocking, &d);
-    if (d.rc < 0)
-        return err_set(e, -d.rc, "%.*s: cannot store part %u: %s", STR_FMT(p->name), p->part_num, err_text(d.rc));
-    pthread_mutex_lock(&p->s->up_mtx);
-    u = find_locked(p->s, &p->bck, p->name, str_z(p->part_id));
-    if (u != NULL && !u->busy) {
-        while (i < u->n && u->parts[i].num < p->part_num)
-            i++;
-        if (i == u->n || u->parts[i].num != p->part_num) {
-            if (u->n == u->cap) {
-                u->cap = MAX(u->cap * 2, 8u);
-                u->parts = xrealloc(u->parts, u->cap * sizeof(*u->parts));
-            }
-            memmove(&u->parts[i + 1], &u->parts[i], (u->n - i) * sizeof(*u->parts));
-            u->parts[i] = (struct part){ .num = p->part_num, .path = xstrdup(p->part_path) };
-            u->n++;
-        }
-        u->parts[i].size = p->size;
-        u->parts[i].cksum = *ck;
-    }
-    pthread_mutex_unlock(&p->s->up_mtx);
-    return u == NULL ? no_upload(&p->bck, p->name, str_z(p->part_id), e) : 0;
+    if (d.rc == 0)
+        note_part(u, p, ck);
+    upload_leave(p->s, u);
+    return d.rc < 0 ? err_set(e, -d.rc, "%.*s: cannot store part %u: %s", STR_FMT(p->name), p->part_num, err_text(d.rc)) : 0;
 }
 
 static void
@@ -219,46 +314,14 @@ remove_parts(void *arg)
             (void)unlink(u->parts[i].path);
 }
 
-/* Take the upload for good; nobody else finds it any more. */
-static struct upload *
-upload_take(struct store *s, const struct bck *b, struct str name, struct str id)
-{
-    struct upload *u;
-
-    pthread_mutex_lock(&s->up_mtx);
-    u = find_locked(s, b, name, id);
-    if (u != NULL && u->busy)
-        u = NULL;
-    if (u != NULL)
-        u->busy = true;
-    pthread_mutex_unlock(&s->up_mtx);
-    return u;
-}
-
-static void
-upload_drop(struct store *s, struct upload *u)
-{
-    pthread_mutex_lock(&s->up_mtx);
-    hmap_del(&s->uploads, &u->node);
-    pthread_mutex_unlock(&s->up_mtx);
-    upload_free(u);
-}
-
-static void
-upload_give_back(struct store *s, struct upload *u)
-{
-    pthread_mutex_lock(&s->up_mtx);
-    u->busy = false;
-    pthread_mutex_unlock(&s->up_mtx);
-}
-
 int
 mpt_abort(struct store *s, const struct bck *b, struct str name, struct str id, struct err *e)
 {
-    struct upload *u = upload_take(s, b, name, id);
+    struct upload *u = NULL;
+    int            rc = upload_hold(s, b, name, id, &u, e);
 
-    if (u == NULL)
-        return no_upload(b, name, id, e);
+    if (rc < 0)
+        return rc;
     offload(remove_parts, u);
     upload_drop(s, u);
     return 0;
@@ -328,23 +391,25 @@ int
 mpt_complete(struct store *s, const struct bck *b, struct str name, struct str id, const struct mpt_part_ref *parts, unsigned n,
              struct obj **out, struct err *e)
 {
-    struct upload    *u = upload_take(s, b, name, id);
-    struct whole_hash w = { .u = u, .type = b->cksum };
+    struct upload    *u = NULL;
+    struct whole_hash w = { .type = b->cksum };
     struct put_attrs  attrs = { .length = -1 };
     struct ufest      man = { .id = id, .flags = UFEST_COMPLETED };
     struct cjob       j = { .op = COP_CHUNKED, .m = mpath_of(s, b, name), .b = b, .name = name, .fd = -1, .work = "",
                             .attrs = &attrs, .ufest = &man };
     int               rc;
 
-    if (u == NULL)
-        return no_upload(b, name, id, e);
+    rc = upload_hold(s, b, name, id, &u, e);
+    if (rc < 0)
+        return rc;
+    w.u = u;
     rc = check_parts(u, parts, n, e);
     if (rc == 0 && b->cksum != CKSUM_NONE) {
         offload(hash_parts, &w);
         rc = w.rc < 0 ? err_set(e, -w.rc, "cannot read the parts: %s", err_text(w.rc)) : 0;
     }
     if (rc < 0) {
-        upload_give_back(s, u);
+        upload_leave(s, u);
         return rc;
     }
     man.created_ns = u->created;
@@ -366,7 +431,7 @@ mpt_complete(struct store *s, const struct bck *b, struct str name, struct str i
     if (rc < 0) {
         if (e != NULL)
             *e = j.e;
-        upload_give_back(s, u);
+        upload_leave(s, u);
         return rc;
     }
     upload_drop(s, u);

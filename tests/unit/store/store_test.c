@@ -525,6 +525,96 @@ multipart_refusals(void)
     expect("mp/refused", NULL);
 }
 
+/* A client repeats a part that it believes lost, then completes: the first attempt, still on its way, changes nothing any more. */
+static void
+late_part(void)
+{
+    const struct put_attrs    a = { .length = -1 };
+    const struct mpt_part_ref refs[2] = { { .num = 1 }, { .num = 2 } };
+    const struct str          name = STR_LIT("mp/late");
+    struct err                e = { .code = 0 };
+    struct put               *p, *late;
+    struct obj               *o;
+    char                      id[40], text[8];
+
+    assert_int_equal(0, mpt_create(st, &bk, name, &a, id, &e));
+    assert_int_equal(0, mpt_part(st, &bk, name, str_z(id), 2, &a, &late, &e));
+    assert_int_equal(0, put_write(late, "LATE", 4, &e));
+    for (unsigned i = 1; i <= 2; i++) {
+        assert_int_equal(0, mpt_part(st, &bk, name, str_z(id), i, &a, &p, &e));
+        assert_int_equal(0, put_write(p, i == 1 ? "one " : "two", i == 1 ? 4 : 3, &e));
+        assert_int_equal(0, put_commit(p, NULL, &e));
+    }
+    assert_int_equal(0, mpt_complete(st, &bk, name, str_z(id), refs, 2, NULL, &e));
+    assert_int_equal(-AIS_E_NOENT, put_commit(late, NULL, &e));
+    assert_int_equal(0, obj_open(st, &bk, name, 0, &o, &e));
+    assert_int_equal(0, obj_verify(o, &e));
+    assert_int_equal(3, obj_read(o, text, sizeof(text), 4, &e)); /* a read ends with its chunk */
+    assert_memory_equal("two", text, 3);
+    obj_close(o);
+}
+
+static void
+a_part_that_comes_after_the_completion_does_not_touch_the_object(void **state)
+{
+    UNUSED(state);
+    on_fiber(late_part);
+}
+
+struct racing {
+    const char *id, *text;
+    struct err  e;
+};
+
+static int
+race_part(void *arg)
+{
+    const struct put_attrs a = { .length = -1 };
+    struct racing         *r = arg;
+    struct put            *p;
+    int                    rc = mpt_part(st, &bk, STR_LIT("mp/race"), str_z(r->id), 1, &a, &p, &r->e);
+
+    if (rc == 0)
+        rc = put_write(p, r->text, strlen(r->text), &r->e);
+    return rc == 0 ? put_commit(p, NULL, &r->e) : rc;
+}
+
+/* Many at once with the same number and different lengths: what is noted is what the file holds. */
+static void
+racing_parts(void)
+{
+    static const char *const  texts[] = { "a", "bb", "ccc", "dddd", "eeeee", "ffffff" };
+    const struct put_attrs    a = { .length = -1 };
+    const struct mpt_part_ref refs[1] = { { .num = 1 } };
+    struct racing             r[ARRAY_SIZE(texts)];
+    struct err                e = { .code = 0 };
+    struct group              g;
+    struct obj               *o;
+    char                      id[40];
+
+    for (int round = 0; round < 20; round++) {
+        assert_int_equal(0, mpt_create(st, &bk, STR_LIT("mp/race"), &a, id, &e));
+        group_init(&g, false);
+        for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+            r[i] = (struct racing){ .id = id, .text = texts[i] };
+            assert_int_equal(0, group_start(&g, "part", race_part, &r[i]));
+        }
+        assert_int_equal(0, group_wait(&g));
+        assert_int_equal(0, mpt_complete(st, &bk, STR_LIT("mp/race"), str_z(id), refs, 1, NULL, &e));
+        assert_int_equal(0, obj_open(st, &bk, STR_LIT("mp/race"), 0, &o, &e));
+        if (obj_verify(o, &e) < 0)
+            fail_msg("round %d: %s", round, e.text);
+        obj_close(o);
+    }
+}
+
+static void
+parts_of_the_same_number_at_once_leave_one_of_them_whole(void **state)
+{
+    UNUSED(state);
+    on_fiber(racing_parts);
+}
+
 static void
 a_multipart_upload_is_completed_with_exactly_its_parts(void **state)
 {
@@ -728,6 +818,8 @@ main(void)
         T(appends_collect_in_a_work_file_until_the_flush),
         T(a_multipart_object_is_whole_or_not_there),
         T(a_multipart_upload_is_completed_with_exactly_its_parts),
+        T(a_part_that_comes_after_the_completion_does_not_touch_the_object),
+        T(parts_of_the_same_number_at_once_leave_one_of_them_whole),
         T(a_restart_finds_everything_and_a_lost_index_is_rebuilt),
         T(a_destroyed_bucket_is_gone_at_once),
         T(a_kill_loses_nothing_that_was_acknowledged),
