@@ -151,7 +151,7 @@ void resp_err(struct req *r, int rc, struct err *e);
 /* Streaming. len: the exact body length, -1 = chunked (1.0 clients: to EOF). The head leaves with the first data. */
 int  resp_start(struct req *r, int status, int64_t len);
 int  resp_write(struct req *r, const void *p, size_t n); /* 0 or -AIS_E_CLOSED, -AIS_E_TIMEOUT, -AIS_E_CANCELED */
-/* A range of a file. Small ranges (up to 32 KiB) are read into the same send as the head; larger ones go by sendfile, kTLS or
+/* A range of a file. Small ranges (up to 16 KiB) are read into the same send as the head; larger ones go by sendfile, kTLS or
  * buffers; the loop never blocks on the disk. */
 int  resp_file(struct req *r, int fd, uint64_t off, uint64_t len);
 int  resp_end(struct req *r);

@@ -184,7 +184,7 @@ serve(const struct id *id, enum tls_client_auth auth)
 {
     struct run_conf  c = { .nloops = 1, .tag = "test" };
     struct tls_conf  t = { .cert = id->cert, .key = id->key, .ca = ca.cert, .client_auth = auth };
-    struct http_conf h = { .name = "tls", .routes = routes, .nroutes = ARRAY_SIZE(routes), .head_ns = MSEC_NS(300) };
+    struct http_conf h = { .name = "tls", .routes = routes, .nroutes = ARRAY_SIZE(routes), .head_ns = SEC_NS(1) };
     struct err       e = { .code = 0 };
 
     entered = cancelled = 0;
