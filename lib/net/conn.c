@@ -254,6 +254,7 @@ serve(void *arg)
     conn_enter(c, CONN_ACTIVE);
     c->home->nactive++;
     c->fiber = fiber_self();
+    c->s.burst = 0; /* it comes from waiting */
     c->cancelled = false;
     c->buf = buf_take(HEAD_BUF);
     c->cap = HEAD_BUF;
