@@ -6,6 +6,7 @@
  * Wire: native-api.md 3.1, 7.3.
  */
 #include "core/bmd.h"
+#include "core/rate.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -160,6 +161,7 @@ bucket_new(const struct bck *id, const struct bprops *p)
     bprops_json(&b->props, &w);
     b->head_json = xstrndup(json.p == NULL ? "" : json.p, json.n);
     sbuf_fini(&json);
+    b->rate = rate_gate_new(&p->rate_limit.frontend);
     return b;
 }
 
@@ -175,6 +177,7 @@ bucket_put(struct bucket *b)
 {
     if (atomic_fetch_sub_explicit(&b->refs, 1, memory_order_acq_rel) != 1)
         return;
+    rate_gate_free(b->rate);
     free(b->head_json);
     free(b);
 }

@@ -18,6 +18,7 @@ struct bucket {
     struct bprops props;
     char          name[BCK_NAME_MAX + 1], ns_uuid[BCK_NAME_MAX + 1], ns_name[BCK_NAME_MAX + 1];
     char         *head_json; /* Bprops JSON for HEAD, built once */
+    struct rate_gate *rate;  /* of clients' requests; NULL = no limit */
     _Atomic unsigned refs;   /* shared between BMD versions */
 };
 

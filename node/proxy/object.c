@@ -9,6 +9,7 @@
 
 #include "base/util.h"
 #include "codec/url.h"
+#include "core/rate.h"
 #include "proxy/proxy_impl.h"
 #include "run/run.h"
 
@@ -252,21 +253,46 @@ count_redirect(struct req *r, bool failed)
             stat_inc(req_node(r)->stats, failed ? table[i].err : table[i].ok);
 }
 
+/* Reading, writing and deleting have a limit where the bucket has one. */
+static int
+rate_check(struct req *r, const struct bucket *bk, struct err *e)
+{
+    static const struct {
+        enum method    method;
+        enum rate_verb verb;
+    } table[] = { { M_GET, RATE_GET }, { M_PUT, RATE_PUT }, { M_DELETE, RATE_DELETE } };
+    int64_t wait = 0;
+
+    if (bk->rate == NULL)
+        return 0;
+    for (size_t i = 0; i < ARRAY_SIZE(table); i++)
+        if (table[i].method == r->method)
+            wait = rate_gate_pass(bk->rate, table[i].verb, clock_mono(), req_views(r)->smap->nproxies);
+    if (wait == 0)
+        return 0;
+    resp_hdr_u64(r, "Retry-After", (uint64_t)((wait + NSEC_PER_SEC - 1) / NSEC_PER_SEC));
+    err_set(e, AIS_E_RATELIMIT, "Too Many Requests");
+    return err_tcode(e, "ErrRateLimitFrontend");
+}
+
 /* /v1/objects/item[0]/item[1] to its owner, for who has the right. */
 static void
 redirect_object(struct req *r, enum access right)
 {
-    struct err          e = { .code = 0 };
-    struct bck          b;
-    const struct snode *t = NULL;
-    int                 rc = params_check(r->query_raw, &e);
+    struct err           e = { .code = 0 };
+    struct bck           b;
+    const struct bucket *bk = NULL;
+    const struct snode  *t = NULL;
+    int                  rc = params_check(r->query_raw, &e);
 
     if (rc == 0)
-        rc = req_bck(r, r->item[0], &b, NULL, &e);
+        rc = req_bck(r, r->item[0], &b, &bk, &e);
     if (rc == 0)
         rc = access_check(&b, right, &e);
     if (rc == 0)
         rc = obj_name_check(r->item[1], r->method == M_HEAD, &e);
+    if (rc == 0)
+        rc = rate_check(r, bk, &e);
     if (rc == 0)
         rc = owner_of(r, &b, r->item[1], &t, &e);
     count_redirect(r, rc < 0);

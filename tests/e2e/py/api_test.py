@@ -685,6 +685,65 @@ def head_presence_and_property_selectors():
 
 
 @test
+def a_rate_limit_is_429_with_the_time_to_wait():
+    frontend = {"enabled": True, "interval": "1h", "max_tokens": 20, "burst_size": 4, "per_op_max_tokens": "delete:8"}
+    b = bucket("api-rate", {"rate_limit": {"frontend": frontend}})
+    for method in ("PUT", "GET", "DELETE"):
+        got = [ask(method, "/v1/objects/%s/o%d" % (b, i), b"x") for i in range(6)]
+        same([a.status for a in got], [301 if method == "GET" else 307] * 4 + [429] * 2, method)
+        expect(got[5], 429, "Too Many Requests", "ErrRateLimitFrontend")
+        wait = 450 if method == "DELETE" else 180
+        if not wait - 5 <= int(got[5].get("Retry-After")) <= wait:
+            raise Failed("%s: Retry-After %s" % (method, got[5].get("Retry-After")))
+    expect(ask("HEAD", "/v1/objects/%s/o" % b), 307)
+    expect(ask("PATCH", "/v1/buckets/" + b, act("set-bprops", {"rate_limit": {"frontend": {"enabled": False}}})), 200)
+    same({ask("GET", "/v1/objects/%s/o" % b).status for _ in range(10)}, {301})
+
+
+@test
+def a_put_is_redirected_without_its_body():
+    import socket
+    b = bucket("api-nobody")
+    with socket.create_connection(("127.0.0.1", CLUSTER.port), 10) as s:
+        s.sendall(("PUT /v1/objects/%s/o HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\nConnection: close\r\n\r\n" % b).encode())
+        same(s.makefile("rb").readline(), b"HTTP/1.1 307 Temporary Redirect\r\n")
+
+
+@test
+def chunked_bodies_and_any_content_type_are_stored_as_they_are():
+    b = bucket("api-chunked")
+    loc = ask("PUT", "/v1/objects/%s/o" % b, b"").get("Location")
+    port, target = re.fullmatch(r"http://127\.0\.0\.1:(\d+)(/.*)", loc).groups()
+    a = wire.send("127.0.0.1", int(port), "PUT", target, [("Host", "x"), ("Connection", "close"), ("Transfer-Encoding", "chunked"),
+                                                         ("Content-Type", "application/json")], b"5\r\n{not \r\n5\r\njson}\r\n0\r\n\r\n")
+    expect(a, 200)
+    a = follow("GET", "/v1/objects/%s/o" % b)
+    same((a.body, a.get("Content-Type"), a.get("Content-Length")), (b"{not json}", "application/octet-stream", "10"))
+
+
+@test
+def json_does_not_escape_for_html():
+    b = bucket("api-html")
+    put(b, "%3Ca%26b%3E")
+    a = ask("GET", "/v1/buckets/" + b, act("list", {}))
+    if b'"name":"<a&b>"' not in a.body:
+        raise Failed(a.body)
+
+
+@test
+def an_object_is_copied_to_a_bucket_that_exists():
+    src, dst = bucket("api-src"), bucket("api-dst")
+    put(src, "o", b"copied", [("Ais-Custom-Md", "k=v")])
+    for i in range(6):  # whoever owns the new name
+        expect(follow("PUT", "/v1/objects/%s/o?object_to=ais%%2F%%40%%23%%2F%s%%2Fc%d&latest-ver=false&synchronize=false" % (src, dst, i), b""), 200)
+        a = follow("GET", "/v1/objects/%s/c%d" % (dst, i))
+        same((a.body, a.get("Ais-Custom-Md")), (b"copied", "k=v"))
+    expect(follow("PUT", "/v1/objects/%s/none?object_to=ais%%2F%%40%%23%%2F%s%%2Fd" % (src, dst), b""), 404, "ais://api-src/none does not exist")
+    expect(follow("PUT", "/v1/objects/%s/o?object_to=ais%%2F%%40%%23%%2Fapi-nope%%2Fd" % src, b""), 404, 'bucket "ais://api-nope" does not exist')
+    expect(follow("PUT", "/v1/objects/%s/o?object_to=nonsense" % src, b""), 400, "invalid bucket uname")
+
+
+@test
 def ranges_are_clipped_and_suffixes_work():
     b = bucket("api-range")
     put(b, "o", b"0123456789")
@@ -763,14 +822,15 @@ def multipart_uploads_refuse_what_does_not_add_up():
     expect(part(u, 1), 200)
     expect(part(u, 3), 200)
     expect(complete(u, None), 400, "nil parts list")
-    expect(complete(u, [1]), 400, "partial completion is not allowed")
-    expect(complete(u, [1, 3]), 400)
+    expect(complete(u, [1]), 400)
+    expect(complete(u, [1, 3]), 400, "part 2 is missing")
     expect(complete("nonsense", [1]), 404)
     expect(part("nonsense", 1), 404)
     expect(part(u, "x"), 400, "invalid part number")
     expect(part(u, 2, b"hello", [("Ais-Checksum-Type", "md5"), ("Ais-Checksum-Value", "0" * 32)]), 500, tcode="ErrBadCksum")
     expect(follow("GET", url), 404)
     expect(part(u, 2, b"y" * 5), 200)
+    expect(complete(u, [1, 3]), 400, "partial completion is not allowed")
     expect(complete(u, [3, 1, 2]), 200)
     same(follow("GET", url).body, b"x" * 10 + b"y" * 5 + b"x" * 10)
     same(expect(follow("GET", url, headers=[("Range", "bytes=8-16")]), 206).body, b"xxyyyyyxx")
