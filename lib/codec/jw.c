@@ -94,7 +94,7 @@ escape_one(const unsigned char *p, const unsigned char *end, char **to)
 void
 json_quote(struct sbuf *b, struct str s)
 {
-    const unsigned char *p = (const unsigned char *)s.p, *end = p + s.n, *q;
+    const unsigned char *p = (const unsigned char *)(s.n > 0 ? s.p : ""), *end = p + s.n, *q;
     char                *to, *start;
 
     to = start = sbuf_reserve(b, s.n + 2);

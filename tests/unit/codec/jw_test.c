@@ -333,6 +333,18 @@ members_are_found_exactly_first_then_in_any_case(void **state)
 }
 
 static void
+a_string_that_is_not_there_is_an_empty_one(void **state)
+{
+    struct sbuf out;
+
+    (void)state;
+    sbuf_init(&out, 64);
+    json_quote(&out, STR_NULL);
+    assert_true(str_eqz(sbuf_str(&out), "\"\""));
+    sbuf_fini(&out);
+}
+
+static void
 indented_json_is_what_go_prints(void **state)
 {
     static const struct {
@@ -362,6 +374,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(indented_json_is_what_go_prints),
+        cmocka_unit_test(a_string_that_is_not_there_is_an_empty_one),
         cmocka_unit_test(strings_are_quoted_as_go_quotes_them),
         cmocka_unit_test(a_NUL_in_a_string_is_escaped),
         cmocka_unit_test(every_text_reads_back),
