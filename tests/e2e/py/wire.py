@@ -100,6 +100,14 @@ class Cluster:
         """start, stop or kill node i."""
         self._run(what, "--node", str(i))
 
+    def last_words(self):
+        """What nodes wrote to standard error: nothing, unless a sanitizer or an assertion spoke."""
+        for i in range(self.targets + self.proxies):
+            path = os.path.join(self.dir, str(i), "stderr")
+            if os.path.exists(path) and os.path.getsize(path) > 0:
+                with open(path, errors="replace") as f:
+                    yield i, f.read()
+
     def clean(self):
         self._run("clean")
 
@@ -107,6 +115,10 @@ class Cluster:
         return self
 
     def __exit__(self, *_):
+        self._run("stop")  # the leak checker speaks last
+        for i, text in self.last_words():
+            print("not ok node_%d_keeps_quiet: %s" % (i, text.strip().split("\n")[0]))
+            print("\n".join("    | " + line for line in text.split("\n")[:40]))
         self.clean()
 
 
