@@ -2,3 +2,4 @@
 # Programs that are measured, not shipped: bench/*.sh build and run them.
 add_executable(bench_net_server EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/bench/net_server.c)
 target_link_libraries(bench_net_server PRIVATE ais_net ais_run ais_codec ais_base)
+add_executable(bench_floor EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/bench/floor.c)
