@@ -407,15 +407,26 @@ loop_main(void *arg)
 
 /* --- the runtime --- */
 
+/* The cores this process may use: a container or taskset may have left it fewer than the machine has. */
+static unsigned
+cores_usable(void)
+{
+    cpu_set_t set;
+
+    if (sched_getaffinity(0, sizeof(set), &set) == 0)
+        return (unsigned)MAX(CPU_COUNT(&set), 1);
+    return (unsigned)MAX(sysconf(_SC_NPROCESSORS_ONLN), 1L);
+}
+
 static void
 conf_defaults(struct run_conf *c)
 {
-    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    unsigned cpus = cores_usable();
 
     if (c->nloops == 0)
-        c->nloops = (unsigned)MAX(cpus, 1L);
+        c->nloops = cpus;
     if (c->offload_threads == 0)
-        c->offload_threads = (unsigned)MAX(2 * cpus, 4L);
+        c->offload_threads = MAX(2 * cpus, 4u);
     if (c->stack_size == 0)
         c->stack_size = 256 * KIB;
 #if defined(RUN_ASAN) || defined(RUN_TSAN)

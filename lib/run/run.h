@@ -24,7 +24,7 @@ struct sbuf;
 enum disk_kind { DISK_AUTO, DISK_URING, DISK_THREADS };
 
 struct run_conf {
-    unsigned       nloops;          /* 0 = one per online CPU */
+    unsigned       nloops;          /* 0 = one for each core that the process may use */
     bool           pin;             /* pin loop i to the i-th CPU of the process's affinity mask */
     unsigned       offload_threads; /* most threads of the offload pool; 0 = 2 per CPU, at least 4. Started on demand */
     enum disk_kind disk;            /* DISK_AUTO probes io_uring once and logs the choice; env AIS_DISK=uring|threads wins */
