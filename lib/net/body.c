@@ -114,8 +114,10 @@ fill(struct req *r)
     struct reqctx *x = rctx(r);
     int64_t        t0;
     ssize_t        k;
-    int            rc = x->continue_due && c->len == 0 ? send_continue(c) : 0;
+    int            rc = resp_flush(c);
 
+    if (rc == 0 && x->continue_due && c->len == 0)
+        rc = send_continue(c);
     x->continue_due = false;
     if (rc == 0)
         rc = make_room(c, x);

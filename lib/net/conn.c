@@ -122,6 +122,7 @@ say(struct conn *c, int status, const char *extra, const char *text)
                  status, http1_reason(status), extra, strlen(text) + 1, text);
     ASSERT(n > 0 && (size_t)n < sizeof(head));
     iov.iov_len = (size_t)n;
+    (void)resp_flush(c);
     (void)stream_send(&c->s, &iov, 1, false, SAY_STALL);
 }
 
@@ -187,6 +188,10 @@ read_head(struct conn *c, enum after *then)
         }
         if (c->len >= f->max_head || !make_room(c)) {
             *then = refuse_head(c, memchr(c->buf + c->off, '\n', c->len) == NULL ? -AIS_E_URITOOLONG : -AIS_E_HEADTOOBIG);
+            return false;
+        }
+        if (resp_flush(c) < 0) {
+            *then = AFTER_CLOSE;
             return false;
         }
         k = stream_recv_now(&c->s, c->buf + c->off + c->len, c->cap - c->off - c->len);
@@ -262,8 +267,10 @@ serve(void *arg)
     c->rc = reqctx_take();
     if (c->buf != NULL && c->rc != NULL)
         then = serve_requests(c);
-    if (c->rc != NULL)
+    if (c->rc != NULL) {
+        (void)resp_flush(c);
         reqctx_give(c->rc);
+    }
     buf_give(c->buf, c->cap);
     c->rc = NULL;
     c->buf = NULL;

@@ -43,6 +43,7 @@ struct route {
     unsigned    flags; /* R_*, and bits of the upper layers from R_USER up */
 };
 #define R_STREAM 1u        /* the handler reads the body itself; without it the body is read first, at most max_body, into r->body */
+#define R_QUICK  2u        /* the handler answers from memory and waits for nothing: answers to pipelined requests may leave together */
 #define R_USER   (1u << 8) /* first bit free for upper layers */
 
 #define REQ_MAX_ITEMS 4

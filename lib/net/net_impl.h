@@ -19,6 +19,8 @@
 #define COPY_BUF   (64u << 10)  /* files that go through memory */
 #define BODY_BUF   (256u << 10) /* input buffer while a large body comes in; relays */
 #define SMALL_FILE (16u << 10)  /* ranges up to this are read into the same send as the head; above, sendfile costs less (bench) */
+#define SMALL_BODY (4u << 10)  /* bodies in memory up to this are copied behind the head */
+#define HELD_MAX   (16u << 10) /* answers to pipelined requests that may wait for each other */
 #define DRAIN_MAX  (256u << 10) /* body bytes that a handler left and that are still read for the sake of the connection */
 
 /* Everything a request needs while it is served; kept on a per-loop free list. */
@@ -26,6 +28,7 @@ struct reqctx {
     struct req         req;
     struct http1_head  head;
     struct sbuf        hdrs, out;
+    size_t             held;      /* this much of out is earlier answers of the connection: they leave together with the next */
     struct http1_chunk chunk;
     uint64_t           body_left; /* announced bytes of the body not yet consumed */
     bool               body_chunked, body_done, continue_due;
@@ -145,6 +148,8 @@ bool body_keeps_connection(const struct reqctx *x);
 bool body_finish(struct req *r);
 
 /* --- resp.c --- */
+/* Send the answers that still wait (x->held). Parks. To be called before the connection waits for its client or a slow handler runs. */
+int    resp_flush(struct conn *c);
 size_t http_date(char *out); /* "Date: ...\r\n", cached a second per thread; at most 64 bytes */
 
 /* --- tls.c --- */

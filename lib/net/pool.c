@@ -154,6 +154,7 @@ reqctx_take(void)
     if (c == NULL)
         return NULL;
     c->req.magic = 0;
+    c->held = 0;
     sbuf_init(&c->hdrs, 64 * KIB);
     sbuf_init(&c->out, 512 * KIB);
     c->req.arena = arena_new(2048, 64 * MIB);

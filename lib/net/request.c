@@ -86,6 +86,13 @@ dispatch(struct req *r)
         return;
     }
     r->route = routes_find(r->srv->routes, r, &allowed);
+    if (r->route == NULL || !(r->route->flags & R_QUICK)) {
+        rc = resp_flush(r->conn);
+        if (rc < 0) {
+            resp_abort(r);
+            return;
+        }
+    }
     if (f->admit != NULL) {
         rc = f->admit(r, &e);
         if (rc < 0) {
@@ -127,7 +134,8 @@ req_begin(struct conn *c)
     r->start = loop_now();
     r->resp.hdrs = &x->hdrs;
     sbuf_reset(&x->hdrs);
-    sbuf_reset(&x->out);
+    x->out.n = x->held;
+    x->out.failed = false;
     x->resp_error = 0;
     x->cut = false;
     body_begin(x);

@@ -104,40 +104,66 @@ settle_connection(struct req *r)
         r->conn->close = true;
 }
 
-/* The whole head into x->out: status line, the caller's headers, and ours. len: body length, -1 = chunked, -2 = none at all. */
+static char *
+put(char *p, struct str s)
+{
+    return s.n > 0 ? mempcpy(p, s.p, s.n) : p;
+}
+
+static char *
+put_status_line(char *p, int status)
+{
+    p = put(p, STR_LIT("HTTP/1.1 "));
+    *p++ = (char)('0' + status / 100);
+    *p++ = (char)('0' + status / 10 % 10);
+    *p++ = (char)('0' + status % 10);
+    *p++ = ' ';
+    p = put(p, str_z(http1_reason(status)));
+    return put(p, STR_LIT("\r\n"));
+}
+
+static char *
+put_length(char *p, uint64_t len)
+{
+    p = put(p, STR_LIT("Content-Length: "));
+    p += str_from_u64(len, 10, p);
+    return put(p, STR_LIT("\r\n"));
+}
+
+#define OWN_HEAD 512 /* status line and our own headers, at most */
+
+/*
+ * The whole head into x->out, behind earlier answers that wait there: status line, the caller's headers, and ours. len: body length,
+ * -1 = chunked, -2 = none at all.
+ */
 static void
 build_head(struct req *r, int status, int64_t len)
 {
     struct reqctx *x = rctx(r);
     struct sbuf   *o = &x->out;
-    char          *p, num[72];
-    size_t         n;
+    char          *head, *p;
 
+    ASSERT(status >= 100 && status <= 999);
     settle_connection(r);
-    sbuf_reset(o);
-    if (status == 200)
-        sbuf_puts(o, STR_LIT("HTTP/1.1 200 OK\r\n"));
-    else
-        sbuf_printf(o, "HTTP/1.1 %d %s\r\n", status, http1_reason(status));
-    sbuf_puts(o, sbuf_str(r->resp.hdrs));
-    p = sbuf_reserve(o, 64);
-    if (p != NULL)
-        sbuf_added(o, http_date(p));
-    if (len >= 0) {
-        n = str_from_u64((uint64_t)len, 10, num);
-        sbuf_puts(o, STR_LIT("Content-Length: "));
-        sbuf_put(o, num, n);
-        sbuf_puts(o, STR_LIT("\r\n"));
-    } else if (len == -1 && r->head->minor >= 1) {
-        sbuf_puts(o, STR_LIT("Transfer-Encoding: chunked\r\n"));
-    }
-    if (r->conn->close)
-        sbuf_puts(o, STR_LIT("Connection: close\r\n"));
-    else if (r->head->minor == 0)
-        sbuf_puts(o, STR_LIT("Connection: keep-alive\r\n"));
-    sbuf_puts(o, STR_LIT("\r\n"));
     r->resp.status = status;
     r->resp.started = true;
+    o->n = x->held;
+    head = p = sbuf_reserve(o, r->resp.hdrs->n + OWN_HEAD);
+    if (p == NULL)
+        return;
+    p = put_status_line(p, status);
+    p = put(p, sbuf_str(r->resp.hdrs));
+    p += http_date(p);
+    if (len >= 0)
+        p = put_length(p, (uint64_t)len);
+    else if (len == -1 && r->head->minor >= 1)
+        p = put(p, STR_LIT("Transfer-Encoding: chunked\r\n"));
+    if (r->conn->close)
+        p = put(p, STR_LIT("Connection: close\r\n"));
+    else if (r->head->minor == 0)
+        p = put(p, STR_LIT("Connection: keep-alive\r\n"));
+    p = put(p, STR_LIT("\r\n"));
+    sbuf_added(o, (size_t)(p - head));
 }
 
 static bool
@@ -159,7 +185,7 @@ broke(struct req *r, int rc)
 static bool
 head_waits(struct req *r)
 {
-    return r->resp.started && !r->resp.failed && rctx(r)->out.n > 0;
+    return r->resp.started && !r->resp.failed && rctx(r)->out.n > rctx(r)->held;
 }
 
 /* What was to be sent is not there. As long as the head has not left, another answer can take its place (resp_err). */
@@ -180,34 +206,82 @@ sendable(const struct req *r)
     return r->resp.failed ? -AIS_E_CLOSED : rctx_const(r)->resp_error;
 }
 
+/* --- sending --- */
+
+/* What waits in x->out, and n more pieces. */
+static int
+send_out(struct req *r, const struct iovec *more, int n, bool follows)
+{
+    struct reqctx *x = rctx(r);
+    struct iovec   iov[5];
+    int            k = 0, rc;
+
+    if (x->out.n > 0)
+        iov[k++] = (struct iovec){ x->out.p, x->out.n };
+    for (int i = 0; i < n; i++)
+        iov[k++] = more[i];
+    if (k == 0)
+        return 0;
+    rc = stream_send(&r->conn->s, iov, k, follows, r->srv->conf.stall_ns);
+    sbuf_reset(&x->out);
+    x->held = 0;
+    return rc < 0 ? broke(r, rc) : 0;
+}
+
+int
+resp_flush(struct conn *c)
+{
+    struct reqctx *x = c->rc;
+    struct iovec   iov = { x->out.p, x->held };
+    int            rc;
+
+    if (x->held == 0)
+        return 0;
+    rc = stream_send(&c->s, &iov, 1, false, c->srv->conf.stall_ns);
+    x->out.n -= x->held; /* whatever came of it, it is not sent twice */
+    memmove(x->out.p, x->out.p + x->held, x->out.n);
+    x->held = 0;
+    return rc;
+}
+
+/* May this answer wait for the next one? Only if that request is here already, and its handler does not wait for anything else. */
+static bool
+may_hold(const struct req *r)
+{
+    const struct reqctx *x = rctx_const(r);
+
+    return r->route != NULL && (r->route->flags & R_QUICK) && r->conn->len > 0 && x->body_done && !r->conn->close &&
+           x->out.n < HELD_MAX;
+}
+
 /* --- whole answers --- */
 
 void
 resp_send(struct req *r, int status, const char *content_type, struct str body)
 {
     struct reqctx *x = rctx(r);
-    struct iovec   iov[2];
+    struct iovec   iov;
     bool           none = bodyless(r, status);
-    int            rc;
 
     CHECK(r, REQ_MAGIC);
     ASSERT(!r->resp.started);
     if (content_type != NULL)
         resp_hdr(r, "Content-Type", str_z(content_type));
     build_head(r, status, status == 204 || status == 304 || (none && body.n == 0) ? -2 : (int64_t)body.n);
+    if (none)
+        body.n = 0;
+    if (body.n <= SMALL_BODY)
+        sbuf_puts(&x->out, body);
     if (!sbuf_ok(&x->out)) {
         broke(r, -AIS_E_TOOBIG);
         return;
     }
-    iov[0] = (struct iovec){ x->out.p, x->out.n };
-    iov[1] = (struct iovec){ (void *)(uintptr_t)body.p, none ? 0 : body.n };
-    rc = stream_send(&r->conn->s, iov, 2, false, r->srv->conf.stall_ns);
-    sbuf_reset(&x->out);
-    if (rc < 0) {
-        broke(r, rc);
+    iov = (struct iovec){ (void *)(uintptr_t)body.p, body.n };
+    if (body.n <= SMALL_BODY && may_hold(r))
+        x->held = x->out.n;
+    else if (send_out(r, &iov, body.n > SMALL_BODY, false) < 0)
         return;
-    }
-    r->resp.sent = none ? 0 : body.n;
+    r->resp.sent = body.n;
     r->resp.finished = true;
 }
 
@@ -264,6 +338,7 @@ resp_err(struct req *r, int rc, struct err *e)
     if (r->resp.started) { /* take the head back */
         r->resp.started = false;
         x->resp_error = 0;
+        x->out.n = x->held;
         sbuf_reset(r->resp.hdrs);
     }
     if (e == NULL)
@@ -293,25 +368,6 @@ resp_start(struct req *r, int status, int64_t len)
     return sbuf_ok(&rctx(r)->out) ? 0 : broke(r, -AIS_E_TOOBIG);
 }
 
-/* The head, if it still waits in x->out, and n more pieces. */
-static int
-send_with_head(struct req *r, const struct iovec *more, int n, bool follows)
-{
-    struct reqctx *x = rctx(r);
-    struct iovec   iov[5];
-    int            k = 0, rc;
-
-    if (x->out.n > 0)
-        iov[k++] = (struct iovec){ x->out.p, x->out.n };
-    for (int i = 0; i < n; i++)
-        iov[k++] = more[i];
-    if (k == 0)
-        return 0;
-    rc = stream_send(&r->conn->s, iov, k, follows, r->srv->conf.stall_ns);
-    sbuf_reset(&x->out);
-    return rc < 0 ? broke(r, rc) : 0;
-}
-
 static void
 count_down(struct req *r, uint64_t n)
 {
@@ -336,7 +392,7 @@ resp_write(struct req *r, const void *p, size_t n)
     iov[k++] = (struct iovec){ (void *)(uintptr_t)p, n };
     if (r->resp.chunked)
         iov[k++] = (struct iovec){ (void *)(uintptr_t) "\r\n", 2 };
-    rc = send_with_head(r, iov, k, false); /* not "more": who knows when the next piece comes */
+    rc = send_out(r, iov, k, false); /* not "more": who knows when the next piece comes */
     if (rc == 0)
         r->resp.sent += n;
     return rc;
@@ -356,7 +412,7 @@ small_file(struct req *r, int fd, uint64_t off, size_t len)
     if (k < 0 || (size_t)k != len)
         return no_source(r, k < 0 ? (int)k : -AIS_E_IO);
     sbuf_added(&x->out, len);
-    return send_with_head(r, NULL, 0, r->resp.left > 0);
+    return send_out(r, NULL, 0, r->resp.left > 0);
 }
 
 static int
@@ -368,14 +424,14 @@ large_file(struct req *r, int fd, uint64_t off, uint64_t len)
 
     if (rc < 0)
         return no_source(r, rc);
-    rc = send_with_head(r, &iov, iov.iov_len > 0, true);
+    rc = send_out(r, &iov, iov.iov_len > 0, true);
     if (rc < 0)
         return rc;
     rc = stream_sendfile(&r->conn->s, fd, off, len, true, r->srv->conf.stall_ns);
     if (rc < 0)
         return broke(r, rc);
     iov = (struct iovec){ (void *)(uintptr_t) "\r\n", 2 };
-    return r->resp.chunked ? send_with_head(r, &iov, 1, false) : 0;
+    return r->resp.chunked ? send_out(r, &iov, 1, false) : 0;
 }
 
 int
@@ -405,7 +461,7 @@ resp_end(struct req *r)
         return rc;
     if (r->resp.left > 0)
         ais_bug("response ended %" PRId64 " bytes early", r->resp.left);
-    rc = send_with_head(r, &iov, iov.iov_len > 0, false);
+    rc = send_out(r, &iov, iov.iov_len > 0, false);
     if (rc == 0)
         r->resp.finished = true;
     return rc;

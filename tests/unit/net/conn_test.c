@@ -32,6 +32,12 @@ h_redirect(struct req *r)
     resp_empty(r, 307);
 }
 
+static void
+h_quick(struct req *r)
+{
+    resp_send(r, 200, NULL, r->item[0]);
+}
+
 /* Stays until it is told to go on, or cancelled. */
 static void
 h_wait(struct req *r)
@@ -108,6 +114,7 @@ static const struct route routes[] = {
     { M_GET, "/hello", h_hello, 0 },
     { M_DELETE, "/hello", h_hello, 0 },
     { M_POST, "/hello", h_hello, 0 },
+    { M_GET, "/quick/:item", h_quick, R_QUICK },
     { M_GET, "/wait", h_wait, 0 },
     { M_PUT, "/wait", h_wait, R_STREAM },
     { M_PUT, "/upload", h_upload, R_STREAM },
@@ -683,6 +690,67 @@ draining_answers_what_is_in_flight_and_closes_the_rest(void **state)
     close(fd);
 }
 
+/* --- quick answers to pipelined requests: together, but never behind something that takes time --- */
+
+#define QUICK(item) "GET /quick/" item " HTTP/1.1\r\nHost: x\r\n\r\n"
+
+static void
+quick_answers_do_not_wait_for_a_slow_handler(void **state)
+{
+    int fd;
+
+    UNUSED(state);
+    serve(1, NULL);
+    fd = dial();
+    sayz(fd, QUICK("one") QUICK("two") "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_non_null(strstr(hear(fd, "\r\n\r\ntwo"), "\r\n\r\none"));
+    assert_int_equal(0, go);
+    go = 1;
+    assert_non_null(strstr(hear(fd, "waited"), "200 OK"));
+    close(fd);
+}
+
+static void
+quick_answers_do_not_wait_for_the_client(void **state)
+{
+    int fd;
+
+    UNUSED(state);
+    serve(1, NULL);
+    fd = dial();
+    sayz(fd, QUICK("one") QUICK("two") "PUT /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n");
+    assert_non_null(strstr(hear(fd, "\r\n\r\ntwo"), "\r\n\r\none"));
+    sayz(fd, "body" QUICK("three") "GET /quick/fo");
+    assert_non_null(strstr(hear(fd, "\r\n\r\nthree"), "200 OK"));
+    sayz(fd, "ur HTTP/1.1\r\nHost: x\r\n\r\n" QUICK("five") "rubbish\r\n\r\n");
+    assert_non_null(strstr(hear(fd, " 400 "), "\r\n\r\nfive"));
+    close(fd);
+}
+
+static void
+many_quick_answers_come_in_order(void **state)
+{
+    enum { N = 700 };
+    static char ask[N * 64];
+    char       *a, want[32];
+    size_t      n = 0;
+    int         fd;
+
+    UNUSED(state);
+    serve(1, NULL);
+    fd = dial();
+    for (int i = 0; i < N; i++)
+        n += (size_t)snprintf(ask + n, sizeof(ask) - n, "GET /quick/%dx HTTP/1.1\r\nHost: x\r\n\r\n", i);
+    sayz(fd, ask);
+    a = hear(fd, "\r\n\r\n699x");
+    for (int i = 0; i < N; i++) {
+        snprintf(want, sizeof(want), "\r\n\r\n%dx", i);
+        a = strstr(a, want);
+        assert_non_null(a);
+    }
+    close(fd);
+}
+
 static void
 a_port_that_is_taken_is_an_error(void **state)
 {
@@ -722,6 +790,9 @@ main(void)
         T(an_answer_whose_source_fails_early_is_an_error_answer),
         T(a_broken_answer_without_a_length_ends_with_a_reset),
         T(draining_answers_what_is_in_flight_and_closes_the_rest),
+        T(quick_answers_do_not_wait_for_a_slow_handler),
+        T(quick_answers_do_not_wait_for_the_client),
+        T(many_quick_answers_come_in_order),
         T(a_port_that_is_taken_is_an_error),
     };
 
