@@ -5,7 +5,8 @@
  * Runs on: the request's fiber. Does not park.
  * Wire:    /v1/objects/BUCKET/OBJECT (native-api.md 1.5)
  */
-#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/util.h"
 #include "codec/url.h"
@@ -86,7 +87,7 @@ pair_cmp(const void *a, const void *b)
 
 /* Path encoded again, the query's pairs sorted with ours among them. */
 static void
-build_anew(struct req *r, struct sbuf *b, const char *pid, const char *utm)
+encode_anew(struct req *r, struct sbuf *b, const char *pid, const char *utm)
 {
     struct pair p[MAX_PARAMS + 2];
     struct str  rest = r->query_raw, k, v;
@@ -106,52 +107,62 @@ build_anew(struct req *r, struct sbuf *b, const char *pid, const char *utm)
     }
 }
 
-static void
-html_escape(struct sbuf *b, struct str s)
+/* What a byte becomes in an attribute's value; NULL: itself. */
+static const char *
+html_entity(char c)
 {
-    for (size_t i = 0; i < s.n; i++)
-        switch (s.p[i]) {
-        case '&':
-            sbuf_putz(b, "&amp;");
-            break;
-        case '<':
-            sbuf_putz(b, "&lt;");
-            break;
-        case '>':
-            sbuf_putz(b, "&gt;");
-            break;
-        case '"':
-            sbuf_putz(b, "&#34;");
-            break;
-        case '\'':
-            sbuf_putz(b, "&#39;");
-            break;
-        default:
-            sbuf_putc(b, s.p[i]);
-        }
+    switch (c) {
+    case '&':
+        return "&amp;";
+    case '<':
+        return "&lt;";
+    case '>':
+        return "&gt;";
+    case '"':
+        return "&#34;";
+    case '\'':
+        return "&#39;";
+    default:
+        return NULL;
+    }
 }
 
-/* Answer with the target's address; GET gets the little page that the original sends. */
+#define PAGE_HEAD "<a href=\""
+#define PAGE_TAIL "\">Moved Permanently</a>.\n\n"
+
+/* The little page that the original sends beside the header. */
+static struct str
+moved_page(struct arena *a, struct str location)
+{
+    const size_t longest = sizeof("&quot;") - 1;
+    char        *page = arena_alloc(a, sizeof(PAGE_HEAD PAGE_TAIL) + location.n * longest), *p = page;
+
+    if (page == NULL)
+        return STR_LIT("");
+    p = mempcpy(p, PAGE_HEAD, sizeof(PAGE_HEAD) - 1);
+    for (size_t i = 0; i < location.n; i++) {
+        const char *entity = html_entity(location.p[i]);
+
+        if (entity == NULL)
+            *p++ = location.p[i];
+        else
+            p = stpcpy(p, entity);
+    }
+    p = mempcpy(p, PAGE_TAIL, sizeof(PAGE_TAIL) - 1);
+    return str_from(page, (size_t)(p - page));
+}
+
+/* Answer with the target's address. */
 static void
 send_redirect(struct req *r, struct str location)
 {
-    struct sbuf page;
-
     resp_hdr(r, "Location", location);
-    if (r->method == M_HEAD) {
+    if (r->method == M_GET)
+        resp_send(r, 301, "text/html; charset=utf-8", moved_page(r->arena, location));
+    else if (r->method == M_HEAD)
         resp_send(r, 307, "text/html; charset=utf-8", STR_LIT(""));
-        return;
-    }
-    if (r->method != M_GET) {
+    else
         resp_empty(r, 307);
-        return;
-    }
-    sbuf_init(&page, 64 * KIB);
-    sbuf_putz(&page, "<a href=\"");
-    html_escape(&page, location);
-    sbuf_putz(&page, "\">Moved Permanently</a>.\n\n");
-    resp_send(r, 301, "text/html; charset=utf-8", sbuf_str(&page));
-    sbuf_fini(&page);
 }
 
 static const struct net_ep *
@@ -165,35 +176,61 @@ public_ep(const struct snode *t)
     return turn % (t->nextra + 1) == 0 ? &t->pub : &t->extra[turn % (t->nextra + 1) - 1];
 }
 
+/* The target's address, path and query as they came, our pairs behind. */
+static struct str
+build_copied(struct req *r, const char *url, struct str path_raw, struct str query_raw, const char *pid, const char *utm)
+{
+    const struct str parts[] = { str_z(url),      path_raw,   STR_LIT("?"),     query_raw,
+                                 query_raw.n > 0 ? STR_LIT("&pid=") : STR_LIT("pid="),
+                                 str_z(pid),      STR_LIT("&utm="), str_z(utm) };
+    size_t           n = 0;
+    char            *to, *p;
+
+    for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
+        n += parts[i].n;
+    to = p = arena_alloc(r->arena, n);
+    if (to == NULL)
+        return STR_NULL;
+    for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
+        if (parts[i].n > 0)
+            p = mempcpy(p, parts[i].p, parts[i].n);
+    return str_from(to, n);
+}
+
+/* The same with path and query encoded again. */
+static struct str
+build_anew(struct req *r, const char *url, const char *pid, const char *utm)
+{
+    struct sbuf b;
+    struct str  location = STR_NULL;
+
+    sbuf_init(&b, 64 * KIB);
+    sbuf_putz(&b, url);
+    encode_anew(r, &b, pid, utm);
+    if (sbuf_ok(&b))
+        location = arena_str(r->arena, sbuf_str(&b));
+    sbuf_fini(&b);
+    return location;
+}
+
 /* Location = target + path + query + who redirected and when. */
 static void
 redirect_to(struct req *r, const struct snode *t, struct str path_raw, struct str query_raw)
 {
     struct node *n = req_node(r);
-    struct sbuf  b;
+    const char  *url = public_ep(t)->url;
     char         utm[72];
+    struct str   location;
 
     str_from_u64((uint64_t)clock_real(), 36, utm);
-    sbuf_init(&b, 64 * KIB);
-    sbuf_putz(&b, public_ep(t)->url);
-    if (must_rebuild(r->path)) {
-        build_anew(r, &b, n->id, utm);
-    } else {
-        sbuf_puts(&b, path_raw);
-        sbuf_putc(&b, '?');
-        sbuf_puts(&b, query_raw);
-        if (query_raw.n > 0)
-            sbuf_putc(&b, '&');
-        sbuf_putz(&b, "pid=");
-        sbuf_putz(&b, n->id);
-        sbuf_putz(&b, "&utm=");
-        sbuf_putz(&b, utm);
-    }
-    if (sbuf_ok(&b))
-        send_redirect(r, sbuf_str(&b));
+    if (must_rebuild(r->path))
+        location = build_anew(r, url, n->id, utm);
+    else
+        location = build_copied(r, url, path_raw, query_raw, n->id, utm);
+    if (location.n > 0)
+        send_redirect(r, location);
     else
         resp_err(r, -AIS_E_URITOOLONG, NULL);
-    sbuf_fini(&b);
 }
 
 /* An append goes where its handle says. */

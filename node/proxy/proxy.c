@@ -59,11 +59,11 @@ h_favicon(struct req *r)
 
 /* clang-format off */
 static const struct route routes[] = {
-    { M_GET,    "/v1/objects/:bck/*obj",   h_proxy_obj_redirect,          R_PUB },
-    { M_PUT,    "/v1/objects/:bck/*obj",   h_proxy_obj_redirect,          R_PUB | R_STREAM },
-    { M_HEAD,   "/v1/objects/:bck/*obj",   h_proxy_obj_redirect,          R_PUB },
-    { M_DELETE, "/v1/objects/:bck/*obj",   h_proxy_obj_redirect,          R_PUB },
-    { M_PATCH,  "/v1/objects/:bck/*obj",   h_proxy_obj_redirect,          R_PUB },
+    { M_GET,    "/v1/objects/:bck/*obj",   h_proxy_obj_redirect,          R_PUB | R_QUICK },
+    { M_PUT,    "/v1/objects/:bck/*obj",   h_proxy_obj_redirect,          R_PUB | R_QUICK | R_STREAM },
+    { M_HEAD,   "/v1/objects/:bck/*obj",   h_proxy_obj_redirect,          R_PUB | R_QUICK },
+    { M_DELETE, "/v1/objects/:bck/*obj",   h_proxy_obj_redirect,          R_PUB | R_QUICK },
+    { M_PATCH,  "/v1/objects/:bck/*obj",   h_proxy_obj_redirect,          R_PUB | R_QUICK },
     { M_POST,   "/v1/objects/:bck/*obj",   h_proxy_obj_post,              R_PUB },
     { M_POST,   "/v1/objects/:bck",        h_proxy_promote,               R_PUB },
     { M_GET,    "/v1/buckets",             h_proxy_bck_get,               R_PUB },
