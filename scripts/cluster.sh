@@ -20,6 +20,7 @@ usage: scripts/cluster.sh start|stop|kill|status|clean [options]
   --mountpaths M   mountpaths a target (2)     --timeout S      longest wait for readiness, seconds (30)
   --node I         stop, kill, start: this node only
   --no-key         no cluster key (loopback only anyway)
+  --no-wait        start: do not wait for readiness
   --tls            HTTPS on all networks; the certificate, made at the first start, is D/tls.crt (its own authority)
 
 Node i, proxies first, listens on N+i; control network N+1000+i, data network N+2000+i.
@@ -46,12 +47,12 @@ start | stop | kill | status | clean) ;;
 *) usage >&2; die "unknown command \"$cmd\"" ;;
 esac
 
-proxies= targets= mountpaths= port= dir=/tmp/ais-cluster timeout=30 only= key=1 tls=
+proxies= targets= mountpaths= port= dir=/tmp/ais-cluster timeout=30 only= key=1 wait=1 tls=
 while [ $# -gt 0 ]; do
     opt=$1 val=
     case $opt in
     --*=*) val=${opt#*=}; opt=${opt%%=*} ;;
-    --no-key | --tls | -h | --help) ;;
+    --no-key | --no-wait | --tls | -h | --help) ;;
     *) [ $# -ge 2 ] || die "$opt needs a value"; val=$2; shift ;;
     esac
     shift
@@ -68,6 +69,7 @@ while [ $# -gt 0 ]; do
     --node) only=$val ;;
     --dir) dir=$val ;;
     --no-key) key=0 ;;
+    --no-wait) wait=0 ;;
     --tls) tls=1 ;;
     -h | --help) usage; exit 0 ;;
     *) die "unknown option $opt (see --help)" ;;
@@ -232,6 +234,10 @@ do_start() {
         start_node "$i"
         started=$((started + 1))
     done
+    if [ "$wait" = 0 ]; then
+        echo "$started started, dir $dir"
+        return
+    fi
     wait_ready
     echo "cluster of $proxies+$targets is ready at $scheme://127.0.0.1:$port ($started started, dir $dir)"
 }

@@ -92,7 +92,8 @@ h_proxy_bck_post(struct req *r)
         { "create-inventory", NULL, "bucket inventory" },
     };
 
-    act_dispatch(r, acts, ARRAY_SIZE(acts));
+    if (!still_starting(r, BUCKETS_WAIT))
+        act_dispatch(r, acts, ARRAY_SIZE(acts));
 }
 
 /* --- destroy --- */
@@ -149,7 +150,8 @@ h_proxy_bck_delete(struct req *r)
         { "destroy-inventory", NULL, "bucket inventory" },
     };
 
-    act_dispatch(r, acts, ARRAY_SIZE(acts));
+    if (!still_starting(r, BUCKETS_WAIT))
+        act_dispatch(r, acts, ARRAY_SIZE(acts));
 }
 
 void
@@ -157,7 +159,8 @@ h_proxy_bck_put(struct req *r)
 {
     static const struct action acts[] = { { "archive", NULL, "archive: shards from many objects" } };
 
-    act_dispatch(r, acts, ARRAY_SIZE(acts));
+    if (!still_starting(r, BUCKETS_WAIT))
+        act_dispatch(r, acts, ARRAY_SIZE(acts));
 }
 
 /* --- properties --- */
@@ -212,7 +215,8 @@ h_proxy_bck_patch(struct req *r)
         { "reset-bprops", act_reset_props, NULL },
     };
 
-    act_dispatch(r, acts, ARRAY_SIZE(acts));
+    if (!still_starting(r, BUCKETS_WAIT))
+        act_dispatch(r, acts, ARRAY_SIZE(acts));
 }
 
 /* --- HEAD --- */
@@ -228,6 +232,8 @@ h_proxy_bck_head(struct req *r)
     uint64_t             presence;
     int                  rc;
 
+    if (still_starting(r, BUCKETS_WAIT))
+        return;
     if (prefix.n > 0 && !summ) {
         rc = err_set(&e, AIS_E_INVAL, "invalid request URI: a prefix needs bsumm_remote");
         resp_err(r, rc, &e);
@@ -245,6 +251,8 @@ h_proxy_bck_head(struct req *r)
         resp_err(r, rc, &e);
         return;
     }
+    if (summ && relay_to_primary(r)) /* where summaries are */
+        return;
     resp_hdr(r, "Ais-Bucket-Props", str_z(bk->head_json));
     if (!summ) {
         resp_empty(r, 200);
@@ -403,6 +411,8 @@ h_proxy_bck_get(struct req *r)
         { "show-inventory", NULL, "bucket inventory" },
     };
 
+    if (still_starting(r, BUCKETS_WAIT))
+        return;
     if (list_is_meant(r))
         list_plain(r);
     else

@@ -376,7 +376,8 @@ h_proxy_cluster_put(struct req *r)
         { "rm-unsafe", NULL, "node lifecycle" },
     };
 
-    act_dispatch(r, acts, ARRAY_SIZE(acts));
+    if (!still_starting(r, 0))
+        act_dispatch(r, acts, ARRAY_SIZE(acts));
 }
 
 /* PUT /v1/cluster/set-config?k=v */
@@ -442,6 +443,8 @@ h_proxy_cluster_put_verb(struct req *r)
     };
     struct err e = { .code = 0 };
 
+    if (still_starting(r, 0))
+        return;
     for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
         if (!str_eqz(r->item[0], verbs[i].name) || verbs[i].item != (r->nitems > 1))
             continue;

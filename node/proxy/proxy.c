@@ -6,6 +6,26 @@
 #include "base/util.h"
 #include "core/role_types.h"
 #include "proxy/proxy_impl.h"
+#include "run/fiber.h"
+
+bool
+still_starting(struct req *r, int64_t wait_ns)
+{
+    struct node  *n = req_node(r);
+    int64_t       deadline = clock_mono() + wait_ns;
+    struct views *v = req_views(r);
+
+    if (atomic_load_explicit(&n->flags, memory_order_relaxed) & NODE_CLUSTER_STARTED)
+        return false;
+    while (clock_mono() < deadline && fiber_sleep(MSEC_NS(20)) == 0)
+        if (atomic_load(&n->flags) & NODE_CLUSTER_STARTED) {
+            views_put(v); /* what it waited for is not in those of the beginning */
+            views_get(n, v);
+            return false;
+        }
+    resp_empty(r, 503);
+    return true;
+}
 
 static void
 h_feature(struct req *r)

@@ -38,6 +38,10 @@ struct action {
 };
 void act_dispatch(struct req *r, const struct action *t, unsigned n);
 
+/* Has the cluster not started yet, wait_ns from now? Then the request has been answered: 503 without a body, as clients know it. */
+bool still_starting(struct req *r, int64_t wait_ns);
+#define BUCKETS_WAIT SEC_NS(1) /* requests about buckets wait that long */
+
 /* What every live target answered to the same question, in map order; in the arena. -AIS_E_UNAVAIL when there is no target. */
 int ask_targets(struct req *r, enum method m, struct str target, struct str body, size_t max_each, struct bcast **out,
                 unsigned *n, struct err *e);

@@ -292,6 +292,8 @@ summary_get(struct req *r, struct str name, const struct json_t *value)
     char       nid[16];
     int        rc = name.n > 0 ? req_bck(r, name, &b, NULL, &e) : 0;
 
+    if (relay_to_primary(r)) /* where jobs are, so that the next question may come to any proxy */
+        return;
     if (rc == -AIS_E_NOBCK && id.n > 0)
         err_status(&e, 410); /* it was there when the job began */
     if (rc == 0 && id.n == 0) {

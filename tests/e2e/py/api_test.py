@@ -1126,6 +1126,78 @@ def an_unreachable_node_behind_reverse_is_502():
     within(20, lambda: reverse("GET", "/daemon?what=smap", tid).status == 200, "the node is back")
 
 
+# --- clusters of another shape ---
+def another(**shape):
+    port = int(os.environ.get("AIS_TEST_PORT") or 0)
+    return wire.Cluster(port=port + 8 if port else None, **shape)
+
+
+class Using:
+    """Ask another cluster for a while."""
+
+    def __init__(self, c):
+        self.c = c
+
+    def __enter__(self):
+        global CLUSTER
+        self.was, CLUSTER = CLUSTER, self.c
+
+    def __exit__(self, *_):
+        global CLUSTER
+        CLUSTER = self.was
+
+
+@test
+def any_proxy_does_what_the_primary_does():
+    with another(proxies=2, targets=2) as c, Using(c):
+        m = smap()
+        other = next(p for p in m["pmap"] if p != m["proxy_si"]["daemon_id"])
+        n = int(m["pmap"][other]["public_net"]["daemon_port"]) - c.port
+        expect(ask("POST", "/v1/buckets/b", act("create-bck"), node=n), 200)
+        same([b["name"] for b in ask("GET", "/v1/buckets", node=n).json()], ["b"])
+        put("b", "o", b"12345")
+        same([e["name"] for e in ask("GET", "/v1/buckets/b", act("list", {}), node=n).json()["entries"]], ["o"])
+        expect(ask("PATCH", "/v1/buckets/b", act("set-bprops", {"versioning": {"enabled": False}}), node=n), 200)
+        expect(ask("PUT", "/v1/cluster/set-config?lru.dont_evict_time=4h", node=n), 200)
+        within(10, lambda: all(config("lru.dont_evict_time", i) == "4h0m" for i in range(4)), "all nodes have it")
+        same(sorted(ask("GET", "/v1/cluster?what=sysinfo", node=n).json()["proxy"]), sorted(m["pmap"]))
+        expect(ask("GET", "/v1/health?prr=true", node=n), 200)
+        expect(ask("GET", "/v1/health?cii-apr=true", node=n), 400, "is not primary")
+        job = expect(ask("GET", "/v1/buckets/b", act("summary-bck", {"uuid": ""}), node=n), 202).body.decode()
+        done = lambda: ask("GET", "/v1/buckets/b", act("summary-bck", {"uuid": job}), node=0)
+        within(10, lambda: done().status == 200, "the summary, at the other proxy")
+        a = expect(ask("HEAD", "/v1/buckets/b?bsumm_remote=true", node=n), 202)
+        within(10, lambda: ask("HEAD", "/v1/buckets/b?bsumm_remote=true&uuid=" + a.get("Ais-Xaction-Id"), node=0).status == 200, "the same by HEAD")
+        expect(ask("PUT", "/v1/cluster/proxy/" + other), 501, "set-primary", "ErrNotImpl")
+        expect(ask("DELETE", "/v1/buckets/b", act("destroy-bck"), node=n), 200)
+
+
+@test
+def until_the_cluster_has_started_only_its_state_is_told():
+    with another(targets=2) as c, Using(c):
+        bucket("b")
+        for n in range(3):
+            c.node("stop", n)
+        c.start_alone(0)
+        within(10, lambda: answers("/v1/health"), "the proxy alone")
+        expect(ask("GET", "/v1/health?readiness=true"), 200)  # a primary is, so that nodes can join
+        same(expect(ask("GET", "/v1/health?prr=true"), 503).body, b"")
+        expect(ask("GET", "/v1/daemon?what=smap"), 200)
+        for method, path, body in (("GET", "/v1/buckets", None), ("POST", "/v1/buckets/x", act("create-bck")), ("HEAD", "/v1/buckets/b", None),
+                                   ("DELETE", "/v1/buckets/b", act("destroy-bck")), ("GET", "/v1/buckets/b", act("list", {})),
+                                   ("PUT", "/v1/cluster", act("reset-config")), ("PUT", "/v1/cluster/set-config?log.level=4", None)):
+            same(expect(ask(method, path, body), 503).body, b"", path)
+        c.start()
+        same([b["name"] for b in expect(ask("GET", "/v1/buckets"), 200).json()], ["b"])
+
+
+def answers(path):
+    try:
+        return ask("GET", path).status == 200
+    except OSError:
+        return False
+
+
 def main():
     global CLUSTER
     only = sys.argv[1:]

@@ -100,6 +100,14 @@ class Cluster:
         """start, stop or kill node i."""
         self._run(what, "--node", str(i))
 
+    def start(self):
+        """What does not run."""
+        self._run("start")
+
+    def start_alone(self, i):
+        """Node i, without waiting for it: it may have reasons to wait."""
+        self._run("start", "--node", str(i), "--no-wait")
+
     def last_words(self):
         """What nodes wrote to standard error: nothing, unless a sanitizer or an assertion spoke."""
         for i in range(self.targets + self.proxies):
