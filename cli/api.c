@@ -1,332 +1,209 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Talking to the cluster, by libcurl; parsing bucket and object names; JSON answers. Thread-safe. */
-#include <curl/curl.h>
-#include <jansson.h>
-#include <pthread.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
+/* What commands ask the cluster for: see api.h. Wire: native-api.md 2.2, 3.9, 5. */
+#include "cli/api.h"
 
-#include "cli.h"
+#include "base/util.h"
+#include "codec/jw.h"
+#include "codec/url.h"
 
-void
-buf_free(struct buf *b)
+#define PATH_MAX_BYTES (64 * KIB)
+
+int
+api_json(struct session *s, const struct http_req *q, struct http_resp *r, json_t **j, struct fault *f)
 {
-    free(b->p);
-    *b = (struct buf){ 0 };
-}
+    int rc = http_do(s, q, r, f);
 
-void
-buf_add(struct buf *b, const void *p, size_t n)
-{
-    if (b->n + n + 1 > b->cap) {
-        b->cap = (b->n + n + 1) * 2;
-        b->p = realloc(b->p, b->cap);
-        if (b->p == NULL)
-            die("out of memory");
-    }
-    memcpy(b->p + b->n, p, n);
-    b->n += n;
-    b->p[b->n] = '\0';
-}
-
-const char *
-api_endpoint(void)
-{
-    const char *e = getenv("AIS_ENDPOINT");
-
-    return e != NULL && e[0] != '\0' ? e : "http://localhost:8080";
-}
-
-char *
-path_fmt(const char *fmt, ...)
-{
-    char   *p = NULL;
-    va_list ap;
-
-    va_start(ap, fmt);
-    if (vasprintf(&p, fmt, ap) < 0)
-        die("out of memory");
-    va_end(ap);
-    return p;
-}
-
-char *
-enc(const char *s, bool slash_ok)
-{
-    static const char ok[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~";
-    char             *out = malloc(strlen(s) * 3 + 1), *p = out;
-
-    if (out == NULL)
-        die("out of memory");
-    for (; *s != '\0'; s++)
-        if (strchr(ok, *s) != NULL || (slash_ok && *s == '/'))
-            *p++ = *s;
-        else
-            p += snprintf(p, 4, "%%%02X", (unsigned char)*s);
-    *p = '\0';
-    return out;
-}
-
-bool
-uri_parse(const char *s, struct uri *u)
-{
-    const char *sep = strstr(s, "://"), *slash;
-
-    *u = (struct uri){ .provider = strdup("ais"), .ns = strdup("") };
-    if (sep != NULL) {
-        u->provider = strndup(s, (size_t)(sep - s));
-        s = sep + 3;
-    }
-    if (*s == '@' || *s == '#') { /* a namespace: @uuid#name/ */
-        slash = strchr(s, '/');
-        if (slash == NULL) {
-            fprintf(stderr, "Error: \"%s\": a bucket is missing behind the namespace\n", s);
-            return false;
-        }
-        u->ns = strndup(s, (size_t)(slash - s));
-        s = slash + 1;
-    }
-    slash = strchr(s, '/');
-    u->bucket = slash == NULL ? strdup(s) : strndup(s, (size_t)(slash - s));
-    u->object = strdup(slash == NULL ? "" : slash + 1);
-    if (u->bucket[0] == '\0') {
-        fprintf(stderr, "Error: \"%s\" names no bucket: expecting ais://BUCKET or ais://BUCKET/OBJECT\n", s);
-        return false;
-    }
-    return true;
-}
-
-char *
-uri_path(const struct uri *u, const char *verb, const char *extra)
-{
-    bool obj = strcmp(verb, "objects") == 0 && u->object[0] != '\0';
-
-    return path_fmt("/v1/%s/%s%s%s?provider=%s%s%s%s%s", verb, enc(u->bucket, false), obj ? "/" : "",
-                    obj ? enc(u->object, true) : "", enc(u->provider, false), u->ns[0] != '\0' ? "&namespace=" : "",
-                    u->ns[0] != '\0' ? enc(u->ns, false) : "", extra != NULL ? "&" : "", extra != NULL ? extra : "");
-}
-
-/* --- curl --- */
-
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-static void
-init_curl(void)
-{
-    curl_global_init(CURL_GLOBAL_DEFAULT);
-}
-
-/* One handle a thread keeps its connections. */
-static CURL *
-handle(void)
-{
-    static _Thread_local CURL *h;
-
-    pthread_once(&once, init_curl);
-    if (h == NULL)
-        h = curl_easy_init();
-    else
-        curl_easy_reset(h);
-    if (h == NULL)
-        die("libcurl cannot start");
-    return h;
-}
-
-struct xfer {
-    const struct api_req *q;
-    struct api_resp      *r;
-    CURL                 *h;
-};
-
-static size_t
-on_body(char *p, size_t size, size_t n, void *arg)
-{
-    struct xfer *x = arg;
-    long         status = 0;
-
-    n *= size;
-    curl_easy_getinfo(x->h, CURLINFO_RESPONSE_CODE, &status);
-    if (x->q->out != NULL && status >= 200 && status < 300) {
-        if (fwrite(p, 1, n, x->q->out) != n)
-            return 0;
-        if (x->q->progress != NULL)
-            x->q->progress(x->q->ctx, n);
-    } else if (status < 300 || status >= 400) {
-        buf_add(&x->r->body, p, n);
-    }
-    return n;
-}
-
-static size_t
-on_head(char *p, size_t size, size_t n, void *arg)
-{
-    struct xfer *x = arg;
-
-    n *= size;
-    if (n > 5 && strncmp(p, "HTTP/", 5) == 0) { /* of the next answer */
-        x->r->head.n = 0;
-        x->r->body.n = 0;
-    }
-    buf_add(&x->r->head, p, n);
-    return n;
-}
-
-static size_t
-on_read(char *p, size_t size, size_t n, void *arg)
-{
-    struct xfer *x = arg;
-    size_t       k = fread(p, 1, size * n, x->q->in);
-
-    if (k == 0 && ferror(x->q->in))
-        return CURL_READFUNC_ABORT;
-    if (k > 0 && x->q->progress != NULL)
-        x->q->progress(x->q->ctx, k);
-    return k;
-}
-
-static int
-on_seek(void *arg, curl_off_t off, int origin)
-{
-    struct xfer *x = arg;
-
-    return fseeko(x->q->in, (off_t)off, origin) == 0 ? CURL_SEEKFUNC_OK : CURL_SEEKFUNC_CANTSEEK;
-}
-
-static void
-error_text(struct api_resp *r)
-{
-    json_error_t je;
-    json_t      *j = r->body.n > 0 ? json_loadb(r->body.p, r->body.n, 0, &je) : NULL;
-    const char  *h = api_hdr(r, "Hdr-Error");
-
-    if (j == NULL && h != NULL)
-        j = json_loads(h, 0, &je);
-    if (j != NULL && json_is_string(json_object_get(j, "message")))
-        snprintf(r->err, sizeof(r->err), "%s", json_string_value(json_object_get(j, "message")));
-    else if (r->body.n > 0)
-        snprintf(r->err, sizeof(r->err), "%.*s", (int)strcspn(r->body.p, "\r\n"), r->body.p);
-    else
-        snprintf(r->err, sizeof(r->err), "HTTP status %d", r->status);
-    json_decref(j);
+    if (rc != CLI_OK)
+        return rc;
+    if (json_read(sbuf_str(&r->body), j, NULL) < 0)
+        return fault_set(f, CLI_FAILED, "%s answered something that is not JSON: is an AIStore proxy there?", session_endpoint());
+    return CLI_OK;
 }
 
 int
-api_call(const struct api_req *q, struct api_resp *r)
+api_get(struct session *s, const char *path, struct http_resp *r, json_t **j, struct fault *f)
 {
-    struct xfer        x = { .q = q, .r = r, .h = handle() };
-    char              *url = path_fmt("%s%s", api_endpoint(), q->path);
-    struct curl_slist *hl = NULL;
-    long               status = 0;
-    CURLcode           rc;
-
-    *r = (struct api_resp){ .status = 0 };
-    curl_easy_setopt(x.h, CURLOPT_URL, url);
-    curl_easy_setopt(x.h, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(x.h, CURLOPT_FOLLOWLOCATION, 1L);
-    curl_easy_setopt(x.h, CURLOPT_POSTREDIR, (long)CURL_REDIR_POST_ALL);
-    curl_easy_setopt(x.h, CURLOPT_CONNECTTIMEOUT, 10L);
-    curl_easy_setopt(x.h, CURLOPT_USERAGENT, "ais/cli");
-    curl_easy_setopt(x.h, CURLOPT_WRITEFUNCTION, on_body);
-    curl_easy_setopt(x.h, CURLOPT_WRITEDATA, &x);
-    curl_easy_setopt(x.h, CURLOPT_HEADERFUNCTION, on_head);
-    curl_easy_setopt(x.h, CURLOPT_HEADERDATA, &x);
-    if (getenv("AIS_SKIP_VERIFY_CRT") != NULL) {
-        curl_easy_setopt(x.h, CURLOPT_SSL_VERIFYPEER, 0L);
-        curl_easy_setopt(x.h, CURLOPT_SSL_VERIFYHOST, 0L);
-    }
-    if (getenv("AIS_CLIENT_CA") != NULL)
-        curl_easy_setopt(x.h, CURLOPT_CAINFO, getenv("AIS_CLIENT_CA"));
-    if (strcmp(q->method, "HEAD") == 0)
-        curl_easy_setopt(x.h, CURLOPT_NOBODY, 1L);
-    else if (strcmp(q->method, "GET") != 0 || q->body != NULL)
-        curl_easy_setopt(x.h, CURLOPT_CUSTOMREQUEST, q->method);
-    if (q->in != NULL) {
-        curl_easy_setopt(x.h, CURLOPT_UPLOAD, 1L);
-        curl_easy_setopt(x.h, CURLOPT_READFUNCTION, on_read);
-        curl_easy_setopt(x.h, CURLOPT_READDATA, &x);
-        curl_easy_setopt(x.h, CURLOPT_SEEKFUNCTION, on_seek);
-        curl_easy_setopt(x.h, CURLOPT_SEEKDATA, &x);
-        curl_easy_setopt(x.h, CURLOPT_UPLOAD_BUFFERSIZE, 512L << 10);
-        if (q->in_size >= 0)
-            curl_easy_setopt(x.h, CURLOPT_INFILESIZE_LARGE, (curl_off_t)q->in_size);
-        hl = curl_slist_append(hl, "Expect: 100-continue"); /* the proxy redirects: do not send the body twice */
-    } else if (q->body != NULL) {
-        curl_easy_setopt(x.h, CURLOPT_POSTFIELDS, q->body);
-        curl_easy_setopt(x.h, CURLOPT_POSTFIELDSIZE, (long)strlen(q->body));
-        hl = curl_slist_append(hl, "Content-Type: application/json");
-    }
-    curl_easy_setopt(x.h, CURLOPT_BUFFERSIZE, 512L << 10);
-    for (int i = 0; i < 8 && q->hdrs[i] != NULL; i++)
-        hl = curl_slist_append(hl, q->hdrs[i]);
-    if (getenv("AIS_AUTHN_TOKEN") != NULL) {
-        char *t = path_fmt("Authorization: Bearer %s", getenv("AIS_AUTHN_TOKEN"));
-
-        hl = curl_slist_append(hl, t);
-        curl_easy_setopt(x.h, CURLOPT_UNRESTRICTED_AUTH, 1L);
-        free(t);
-    }
-    curl_easy_setopt(x.h, CURLOPT_HTTPHEADER, hl);
-    rc = curl_easy_perform(x.h);
-    curl_easy_getinfo(x.h, CURLINFO_RESPONSE_CODE, &status);
-    r->status = (int)status;
-    if (rc != CURLE_OK) {
-        snprintf(r->err, sizeof(r->err), "%s (endpoint %s)", curl_easy_strerror(rc), api_endpoint());
-        r->status = r->status >= 400 ? r->status : 0;
-    } else if (status >= 400) {
-        error_text(r);
-    }
-    curl_slist_free_all(hl);
-    free(url);
-    free(q->path);
-    return rc == CURLE_OK && status < 400 ? 0 : -1;
+    return api_json(s, &(struct http_req){ .method = "GET", .path = path }, r, j, f);
 }
 
-void
-api_resp_free(struct api_resp *r)
+/* The buffer's text in the arena; the buffer is freed. */
+static const char *
+keep(struct arena *mem, struct sbuf *b)
 {
-    buf_free(&r->body);
-    buf_free(&r->head);
+    const char *p = arena_strdup(mem, sbuf_str(b));
+
+    sbuf_fini(b);
+    return p;
 }
 
 const char *
-api_hdr(const struct api_resp *r, const char *name)
+api_action(struct arena *mem, const char *name, const char *value)
 {
-    static _Thread_local char value[16384];
-    size_t                    n = strlen(name);
+    struct sbuf b;
+    struct jw   w;
 
-    for (const char *p = r->head.p; p != NULL && *p != '\0';) {
-        const char *eol = strpbrk(p, "\r\n");
-        size_t      len = eol == NULL ? strlen(p) : (size_t)(eol - p);
-
-        if (len > n && p[n] == ':' && strncasecmp(p, name, n) == 0) {
-            p += n + 1;
-            len -= n + 1;
-            while (len > 0 && *p == ' ') {
-                p++;
-                len--;
-            }
-            snprintf(value, sizeof(value), "%.*s", (int)len, p);
-            return value;
-        }
-        p += len;
-        p += strspn(p, "\r\n");
-    }
-    return NULL;
+    sbuf_init(&b, 16 * MIB);
+    jw_init(&w, &b, 0);
+    jw_obj(&w);
+    jw_kstrz(&w, "action", name);
+    jw_key(&w, "value");
+    if (value != NULL)
+        jw_raw(&w, str_z(value));
+    else
+        jw_null(&w);
+    jw_obj_end(&w);
+    return keep(mem, &b);
 }
 
-struct json_t *
-api_json(const struct api_req *q)
+const char *
+api_bck_path(struct session *s, const struct uri *u)
 {
-    struct api_resp r;
-    json_error_t    je;
-    json_t         *j;
+    struct sbuf b;
 
-    if (api_call(q, &r) < 0)
-        die("%s", r.err);
-    j = json_loadb(r.body.p == NULL ? "" : r.body.p, r.body.n, JSON_DECODE_ANY, &je);
-    if (j == NULL)
-        die("the answer is not JSON: %s", je.text);
-    api_resp_free(&r);
-    return j;
+    sbuf_init(&b, PATH_MAX_BYTES);
+    uri_put_path(&b, "buckets", u, false);
+    return keep(s->mem, &b);
+}
+
+const char *
+api_obj_path(struct session *s, const struct uri *u, struct str obj)
+{
+    struct uri  o = *u;
+    struct sbuf b;
+
+    o.object = obj;
+    sbuf_init(&b, PATH_MAX_BYTES);
+    uri_put_path(&b, "objects", &o, true);
+    return keep(s->mem, &b);
+}
+
+const char *
+api_uri(struct arena *mem, const struct uri *u)
+{
+    struct sbuf b;
+
+    sbuf_init(&b, PATH_MAX_BYTES);
+    uri_put(&b, u);
+    return keep(mem, &b);
+}
+
+uint64_t
+get_u64(const json_t *o, const char *key)
+{
+    const json_t *v = json_object_get(o, key);
+    uint64_t      n = 0;
+
+    if (json_is_real(v))
+        return (uint64_t)json_real_value(v);
+    return json_u64(v, &n) ? n : 0;
+}
+
+const char *
+get_text(const json_t *o, const char *key)
+{
+    const char *s = json_string_value(json_object_get(o, key));
+
+    return s != NULL ? s : "";
+}
+
+/* --- nodes --- */
+
+int
+api_smap(struct ctx *c, json_t **smap, struct fault *f)
+{
+    auto_resp struct http_resp r = { .status = 0 };
+
+    return api_get(c->s, "/v1/daemon?what=smap", &r, smap, f);
+}
+
+/* Also for "t[ID]": the part between brackets. */
+static const char *
+bare_id(struct arena *mem, const char *typed)
+{
+    const char *open = strchr(typed, '['), *id = open != NULL ? open + 1 : typed;
+
+    return arena_strdup(mem, str_from(id, strcspn(id, "]")));
+}
+
+int
+api_node(struct ctx *c, const char *typed, const char **id, bool *is_target, struct fault *f)
+{
+    auto_json json_t *m = NULL;
+    bool              target, proxy;
+    int               rc;
+
+    *id = bare_id(c->mem, typed);
+    rc = api_smap(c, &m, f);
+    if (rc != CLI_OK)
+        return rc;
+    target = json_object_get(json_object_get(m, "tmap"), *id) != NULL;
+    proxy = json_object_get(json_object_get(m, "pmap"), *id) != NULL;
+    if (is_target != NULL)
+        *is_target = target;
+    if (target || proxy)
+        return CLI_OK;
+    return fault_set(f, CLI_NOTFOUND, "node \"%s\" is not in the cluster ('ais show cluster' lists them)", typed);
+}
+
+int
+api_at_node(struct session *s, const char *id, struct http_req *q, const char *path, struct http_resp *r, struct fault *f)
+{
+    unsigned i = 0;
+
+    while (q->hdr[i] != NULL)
+        i++;
+    q->hdr[i] = arena_printf(s->mem, "Ais-Node-Id: %s", id).p;
+    q->path = arena_printf(s->mem, "/v1/reverse/%s", path).p;
+    return http_do(s, q, r, f);
+}
+
+/* --- listing --- */
+
+static void
+list_msg(struct sbuf *b, const struct lister *l)
+{
+    struct jw w;
+
+    jw_init(&w, b, 0);
+    jw_obj(&w);
+    jw_kstrz(&w, "uuid", l->uuid != NULL ? l->uuid : "");
+    jw_kstrz(&w, "props", l->props);
+    jw_kstrz(&w, "prefix", l->prefix != NULL ? l->prefix : "");
+    if (l->start_after != NULL)
+        jw_kstrz(&w, "start_after", l->start_after);
+    jw_kstrz(&w, "continuation_token", l->token != NULL ? l->token : "");
+    jw_ku64s(&w, "flags", l->flags);
+    jw_ku64(&w, "pagesize", l->page);
+    jw_obj_end(&w);
+}
+
+int
+list_next(struct session *s, struct lister *l, json_t **page, struct fault *f)
+{
+    auto_resp struct http_resp r = { .status = 0 };
+    struct http_req            q = { .method = "GET", .path = api_bck_path(s, l->u), .hdr = { "Accept: application/json" } };
+    struct sbuf                msg;
+    int                        rc;
+
+    sbuf_init(&msg, 1 * MIB);
+    list_msg(&msg, l);
+    q.body = api_action(s->mem, "list", sbuf_ok(&msg) ? msg.p : NULL);
+    sbuf_fini(&msg);
+    rc = api_json(s, &q, &r, page, f);
+    if (rc != CLI_OK)
+        return rc;
+    free(l->token);
+    free(l->uuid);
+    l->token = xstrdup(get_text(*page, "continuation_token"));
+    l->uuid = xstrdup(get_text(*page, "uuid"));
+    l->done = l->token[0] == '\0';
+    return CLI_OK;
+}
+
+void
+list_fini(struct lister *l)
+{
+    free(l->token);
+    free(l->uuid);
+    l->token = l->uuid = NULL;
 }

@@ -1,433 +1,337 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ais bucket ...: create, rm, ls, props, summary. */
-#include <ctype.h>
-#include <jansson.h>
-#include <stdlib.h>
-#include <string.h>
+/* ais bucket: create, rm, props, summary. Wire: native-api.md 3. */
+#include <stdio.h>
 #include <time.h>
 
-#include "cli.h"
+#include "base/util.h"
+#include "cli/api.h"
+#include "cli/groups.h"
+#include "cli/kv.h"
+#include "cli/out.h"
+#include "codec/jw.h"
 
+/* One request about a bucket, with an action and maybe a value as its body. */
 static int
-simple_bck(const char *method, const char *arg, const char *body, const char *done)
+bck_action(struct ctx *c, const struct uri *u, const char *method, const char *action, const char *value, struct fault *f)
 {
-    struct api_resp r;
-    struct api_req  q = { .method = method, .body = body };
-    struct uri      u;
-    int             rc;
+    auto_resp struct http_resp r = { .status = 0 };
+    struct http_req            q = { .method = method, .path = api_bck_path(c->s, u) };
 
-    if (!uri_parse(arg, &u))
-        return 2;
-    if (u.object[0] != '\0')
-        return fail("\"%s\" names an object, expecting a bucket", arg);
-    q.path = uri_path(&u, "buckets", NULL);
-    rc = api_call(&q, &r);
-    if (rc < 0)
-        rc = fail("%s", r.err);
-    else if (done != NULL)
-        printf("\"%s://%s\" %s\n", u.provider, u.bucket, done);
-    api_resp_free(&r);
-    return rc;
+    q.body = api_action(c->mem, action, value);
+    return http_do(c->s, &q, &r, f);
 }
 
-/* "a.b=c" into the nested object that the cluster expects; numbers and booleans by look. */
-static void
-set_dotted(json_t *o, const char *key, const char *val)
+static const char *
+dump(struct ctx *c, const json_t *j)
 {
-    const char *dot = strchr(key, '.');
-    char       *end;
-    json_t     *sub;
-    long long   n;
+    auto_free char *s = json_dumps(j, JSON_COMPACT);
 
-    if (dot != NULL) {
-        char *head = strndup(key, (size_t)(dot - key));
-
-        sub = json_object_get(o, head);
-        if (sub == NULL)
-            json_object_set_new(o, head, sub = json_object());
-        set_dotted(sub, dot + 1, val);
-        free(head);
-        return;
-    }
-    n = strtoll(val, &end, 10);
-    if (strcmp(key, "access") == 0 || strcmp(key, "features") == 0) {
-        if (strcmp(val, "ro") == 0)
-            val = "771"; /* GET, HEAD-OBJECT, HEAD-BUCKET, LIST-OBJECTS */
-        else if (strcmp(val, "rw") == 0)
-            val = "831";
-        else if (strcmp(val, "su") == 0)
-            val = "18446744073709551615";
-        json_object_set_new(o, key, json_string(val));
-    } else if (strcmp(val, "true") == 0 || strcmp(val, "on") == 0) {
-        json_object_set_new(o, key, json_true());
-    } else if (strcmp(val, "false") == 0 || strcmp(val, "off") == 0) {
-        json_object_set_new(o, key, json_false());
-    } else if (*val != '\0' && *end == '\0') {
-        json_object_set_new(o, key, json_integer(n));
-    } else {
-        json_object_set_new(o, key, json_string(val));
-    }
+    return arena_strdup(c->mem, str_z(s));
 }
 
-static json_t *
-props_of(const struct args *a, int from)
-{
-    json_t *o = json_object();
-
-    for (int i = from; i < a->n; i++) {
-        const char *eq = strchr(a->v[i], '=');
-        char       *key;
-
-        if (a->v[i][0] == '{') {
-            json_error_t je;
-            json_t      *j = json_loads(a->v[i], 0, &je);
-
-            if (j == NULL)
-                die("properties are not JSON: %s", je.text);
-            json_object_update_recursive(o, j);
-            json_decref(j);
-            continue;
-        }
-        if (eq == NULL) {
-            if (i + 1 == a->n)
-                die("\"%s\": expecting KEY=VALUE, KEY VALUE or JSON", a->v[i]);
-            set_dotted(o, a->v[i], a->v[i + 1]);
-            i++;
-            continue;
-        }
-        key = strndup(a->v[i], (size_t)(eq - a->v[i]));
-        set_dotted(o, key, eq + 1);
-        free(key);
-    }
-    return o;
-}
-
-static char *
-action(const char *name, json_t *value)
-{
-    json_t *o = json_pack("{s:s,s:o}", "action", name, "value", value == NULL ? json_null() : value);
-    char   *s = json_dumps(o, 0);
-
-    json_decref(o);
-    return s;
-}
+/* --- create, rm --- */
 
 static const struct flag create_flags[] = {
-    { "ignore-error", NULL, false, "success when the bucket exists already" },
-    { "props", NULL, true, "properties: \"mirror.enabled=true mirror.copies=2\" or JSON" },
+    { "ignore-error", NULL, NULL, "a bucket that exists already is no failure" },
+    { "props", NULL, "PROPS", "bucket properties: \"mirror.enabled=true mirror.copies=2\" or JSON" },
     FLAG_END,
 };
 
 static int
-bucket_create(const struct args *a)
+create_one(struct ctx *c, const char *arg, const char *value)
 {
-    const char *props = arg_get(a, "props", NULL);
-    json_t     *value = NULL;
-    int         rc = 0;
+    struct fault f;
+    struct uri   u;
+    int          rc = uri_parse(arg, URI_BUCKET, &u, &f);
 
-    if (props != NULL) {
-        const char *words[32];
-        struct args pa = { .v = words };
-        char       *copy = strdup(props), *save = NULL;
-
-        if (props[0] == '{')
-            words[pa.n++] = props;
-        else
-            for (char *w = strtok_r(copy, " ", &save); w != NULL && pa.n < 32; w = strtok_r(NULL, " ", &save))
-                words[pa.n++] = w;
-        value = props_of(&pa, 0);
-    }
-    for (int i = 0; i < a->n; i++) {
-        char           *body = action("create-bck", value == NULL ? NULL : json_incref(value));
-        struct api_resp r;
-        struct uri      u;
-        struct api_req  q = { .method = "POST", .body = body };
-
-        if (!uri_parse(a->v[i], &u))
-            return 2;
-        q.path = uri_path(&u, "buckets", NULL);
-        if (api_call(&q, &r) == 0)
-            printf("\"%s://%s\" created\n", u.provider, u.bucket);
-        else if (r.status == 409 && arg_has(a, "ignore-error"))
-            printf("\"%s://%s\" already exists\n", u.provider, u.bucket);
-        else
-            rc = fail("%s", r.err);
-        api_resp_free(&r);
-        free(body);
-    }
-    json_decref(value);
+    if (rc == CLI_OK)
+        rc = bck_action(c, &u, "POST", "create-bck", value, &f);
+    if (rc == CLI_OK)
+        printf("\"%s\" created\n", api_uri(c->mem, &u));
+    else if (c->s->last_status == 409 && rc == CLI_FAILED && flag_on(c, "ignore-error")) {
+        printf("\"%s\" exists already\n", api_uri(c->mem, &u));
+        rc = CLI_OK;
+    } else
+        fail(c, &f);
     return rc;
 }
 
-static bool
-confirm(const struct args *a, const char *what)
+static int
+cmd_bucket_create(struct ctx *c)
 {
-    char line[16];
+    auto_json json_t *o = json_object();
+    const char       *props = flag_str(c, "props", NULL);
+    struct tally      t = { .done = 0 };
+    struct fault      f;
 
-    if (arg_has(a, "yes"))
-        return true;
-    printf("Proceed to remove %s? [Y/N]: ", what);
-    fflush(stdout);
-    return fgets(line, sizeof(line), stdin) != NULL && (line[0] == 'y' || line[0] == 'Y');
+    if (props != NULL && (kv_read_line(o, props, &f) != CLI_OK || kv_bucket(o, &f) != CLI_OK))
+        return fail(c, &f);
+    for (int i = 0; i < c->nargs; i++)
+        tally_add(&t, create_one(c, c->arg[i], props != NULL ? dump(c, o) : NULL));
+    return tally_exit(&t);
 }
 
 static const struct flag rm_flags[] = {
-    { "yes", "y", false, "do not ask" },
-    { "ignore-error", NULL, false, "success when the bucket does not exist" },
+    FLAG_YES,
+    { "ignore-error", NULL, NULL, "a bucket that does not exist is no failure" },
     FLAG_END,
 };
 
 static int
-bucket_rm(const struct args *a)
+rm_one(struct ctx *c, const char *arg)
 {
-    int rc = 0;
+    struct fault f;
+    struct uri   u;
+    int          rc = uri_parse(arg, URI_BUCKET, &u, &f);
 
-    for (int i = 0; i < a->n; i++) {
-        struct api_resp r;
-        struct uri      u;
-        struct api_req  q = { .method = "DELETE", .body = "{\"action\":\"destroy-bck\"}" };
-
-        if (!uri_parse(a->v[i], &u))
-            return 2;
-        if (!confirm(a, a->v[i]))
-            continue;
-        q.path = uri_path(&u, "buckets", NULL);
-        if (api_call(&q, &r) == 0)
-            printf("\"%s://%s\" destroyed\n", u.provider, u.bucket);
-        else if (r.status != 404 || !arg_has(a, "ignore-error"))
-            rc = fail("%s", r.err);
-        api_resp_free(&r);
-    }
+    if (rc == CLI_OK && !confirm(c, &rc, "Destroy %s with everything in it", api_uri(c->mem, &u)))
+        return rc;
+    if (rc == CLI_OK)
+        rc = bck_action(c, &u, "DELETE", "destroy-bck", NULL, &f);
+    if (rc == CLI_OK)
+        printf("\"%s\" destroyed\n", api_uri(c->mem, &u));
+    else if (rc == CLI_NOTFOUND && flag_on(c, "ignore-error"))
+        rc = CLI_OK;
+    else
+        fail(c, &f);
     return rc;
+}
+
+static int
+cmd_bucket_rm(struct ctx *c)
+{
+    struct tally t = { .done = 0 };
+
+    for (int i = 0; i < c->nargs; i++)
+        tally_add(&t, rm_one(c, c->arg[i]));
+    return tally_exit(&t);
 }
 
 /* --- props --- */
 
-static json_t *
-head_props(const struct uri *u)
-{
-    struct api_req  q = { .method = "HEAD", .path = uri_path(u, "buckets", NULL) };
-    struct api_resp r;
-    json_error_t    je;
-    json_t         *j;
+static const struct flag props_flags[] = { FLAG_JSON, FLAG_NOHEAD, FLAG_END };
 
-    if (api_call(&q, &r) < 0)
-        die("%s", r.err);
-    j = json_loads(api_hdr(&r, "Ais-Bucket-Props") == NULL ? "" : api_hdr(&r, "Ais-Bucket-Props"), 0, &je);
-    if (j == NULL)
-        die("bad properties: %s", je.text);
-    api_resp_free(&r);
-    return j;
+static int
+head_props(struct ctx *c, const struct uri *u, json_t **j, struct str *raw, struct fault *f)
+{
+    auto_resp struct http_resp r = { .status = 0 };
+    int rc = http_do(c->s, &(struct http_req){ .method = "HEAD", .path = api_bck_path(c->s, u) }, &r, f);
+
+    if (rc != CLI_OK)
+        return rc;
+    *raw = str_z(http_hdr(c->s, &r, "Ais-Bucket-Props"));
+    if (raw->n == 0 || json_read(*raw, j, NULL) < 0)
+        return fault_set(f, CLI_FAILED, "the cluster sent no bucket properties");
+    return CLI_OK;
 }
 
-/* Leaves of a JSON object as "a.b  value" rows. */
-static void
-flatten(struct table *t, const char *prefix, json_t *j)
+static int
+cmd_bucket_props_show(struct ctx *c)
 {
-    const char *k;
-    json_t     *v;
+    auto_json json_t *j = NULL;
+    const char       *below = c->nargs > 1 ? c->arg[1] : "";
+    struct str        raw;
+    struct table      t;
+    struct fault      f;
+    struct uri        u;
 
-    json_object_foreach(j, k, v)
-    {
-        char *name = path_fmt("%s%s%s", prefix, prefix[0] != '\0' ? "." : "", k), *text;
-
-        if (json_is_object(v)) {
-            flatten(t, name, v);
-        } else if (json_is_string(v)) {
-            table_row(t, name, json_string_value(v));
-        } else {
-            text = json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT);
-            table_row(t, name, text);
-            free(text);
-        }
-        free(name);
+    if (uri_parse(c->arg[0], URI_BUCKET, &u, &f) != CLI_OK || head_props(c, &u, &j, &raw, &f) != CLI_OK)
+        return fail(c, &f);
+    TABLE(&t, c, "PROPERTY", "VALUE");
+    if (kv_rows(&t, c, j, below) == 0) {
+        fault_set(&f, CLI_NOTFOUND, "bucket property \"%s\" does not exist", below);
+        return fail(c, &f);
     }
+    if (!flag_on(c, "json")) {
+        table_print(&t);
+    } else if (below[0] == '\0') {
+        json_print(raw);
+    } else {
+        auto_free char *s = json_dumps(kv_find(j, below), JSON_ENCODE_ANY);
+
+        json_print(str_z(s));
+    }
+    return CLI_OK;
 }
 
-static const struct flag props_flags[] = { FLAG_JSON, FLAG_END };
+static const struct flag props_set_flags[] = {
+    { "force", "f", NULL, "skip the checks that can be skipped" },
+    FLAG_END,
+};
 
-int
-bucket_props_show(const struct args *a)
+static int
+cmd_bucket_props_set(struct ctx *c)
 {
+    auto_json json_t *o = json_object();
+    struct fault      f;
+    struct uri        u;
+
+    if (uri_parse(c->arg[0], URI_BUCKET, &u, &f) != CLI_OK || kv_read(o, c->nargs - 1, c->arg + 1, true, &f) != CLI_OK ||
+        kv_bucket(o, &f) != CLI_OK)
+        return fail(c, &f);
+    if (flag_on(c, "force"))
+        json_object_set_new(o, "force", json_true());
+    if (bck_action(c, &u, "PATCH", "set-bprops", dump(c, o), &f) != CLI_OK)
+        return fail(c, &f);
+    printf("\"%s\": properties updated\n", api_uri(c->mem, &u));
+    return CLI_OK;
+}
+
+static int
+cmd_bucket_props_reset(struct ctx *c)
+{
+    struct fault f;
     struct uri   u;
-    struct table t;
-    json_t      *j;
 
-    if (!uri_parse(a->v[0], &u))
-        return 2;
-    j = head_props(&u);
-    if (a->n > 1) { /* one section, or one property */
-        json_t *sub = j;
-        char   *copy = strdup(a->v[1]), *save = NULL;
-
-        for (char *w = strtok_r(copy, ".", &save); w != NULL && sub != NULL; w = strtok_r(NULL, ".", &save))
-            sub = json_object_get(sub, w);
-        if (sub == NULL)
-            return fail("bucket property \"%s\" does not exist", a->v[1]);
-        j = json_is_object(sub) ? sub : json_pack("{s:O}", a->v[1], sub);
-    }
-    if (arg_json(a)) {
-        print_json(j);
-        return 0;
-    }
-    table_init(&t, 2, "PROPERTY", "VALUE");
-    flatten(&t, "", j);
-    table_print(&t);
-    return 0;
-}
-
-static int
-bucket_props_set(const struct args *a)
-{
-    char *body = action("set-bprops", props_of(a, 1));
-
-    return simple_bck("PATCH", a->v[0], body, "properties updated");
-}
-
-static int
-bucket_props_reset(const struct args *a)
-{
-    return simple_bck("PATCH", a->v[0], "{\"action\":\"reset-bprops\"}", "properties reset to the cluster's defaults");
+    if (uri_parse(c->arg[0], URI_BUCKET, &u, &f) != CLI_OK || bck_action(c, &u, "PATCH", "reset-bprops", NULL, &f) != CLI_OK)
+        return fail(c, &f);
+    printf("\"%s\": properties are the cluster's defaults again\n", api_uri(c->mem, &u));
+    return CLI_OK;
 }
 
 /* --- summary --- */
 
-static json_t *
-summary(const char *path, const char *prefix)
+static const char *
+summary_body(struct ctx *c, const char *uuid, const char *prefix)
 {
-    char           *body = path_fmt("{\"action\":\"summary-bck\",\"value\":{\"uuid\":\"\",\"prefix\":\"%s\"}}", prefix);
-    struct api_req  q = { .method = "GET", .path = strdup(path), .body = body };
-    struct api_resp r;
-    char           *id;
-    struct timespec pause = { .tv_nsec = 20000000 };
+    struct sbuf b;
+    struct jw   w;
+    const char *body;
 
-    if (api_call(&q, &r) < 0)
-        die("%s", r.err);
-    id = strndup(r.body.p, r.body.n);
-    for (;;) {
-        json_error_t je;
-        json_t      *j;
+    sbuf_init(&b, 64 * KIB);
+    jw_init(&w, &b, 0);
+    jw_obj(&w);
+    jw_kstrz(&w, "uuid", uuid);
+    jw_kstrz(&w, "prefix", prefix);
+    jw_kbool(&w, "cached", true);
+    jw_kbool(&w, "present", true);
+    jw_obj_end(&w);
+    body = api_action(c->mem, "summary-bck", b.p);
+    sbuf_fini(&b);
+    return body;
+}
 
-        api_resp_free(&r);
-        q.path = strdup(path);
-        q.body = path_fmt("{\"action\":\"summary-bck\",\"value\":{\"uuid\":\"%s\",\"prefix\":\"%s\"}}", id, prefix);
-        if (api_call(&q, &r) < 0)
-            die("%s", r.err);
-        if (r.status == 200) {
-            j = json_loadb(r.body.p, r.body.n, 0, &je);
-            if (j == NULL)
-                die("bad summary: %s", je.text);
-            return j;
-        }
-        nanosleep(&pause, NULL);
-        if (pause.tv_nsec < 500000000)
-            pause.tv_nsec *= 2;
+/* The cluster answers 202 with a job's id, then 202 or 206 until it has counted all. */
+static int
+summary_get(struct ctx *c, const char *path, const char *prefix, struct http_resp *r, struct fault *f)
+{
+    struct timespec pause = { .tv_nsec = 5 * NSEC_PER_MSEC };
+    struct http_req q = { .method = "GET", .path = path, .body = summary_body(c, "", prefix) };
+    int             rc = http_do(c->s, &q, r, f);
+
+    if (rc == CLI_OK)
+        q.body = summary_body(c, arena_strdup(c->mem, str_trim(sbuf_str(&r->body))), prefix);
+    while (rc == CLI_OK && r->status != 200) {
+        if (atomic_load(&session_interrupted))
+            return fault_set(f, CLI_INTERRUPTED, "interrupted");
+        rc = http_do(c->s, &q, r, f);
+        if (r->status == 202 || r->status == 206)
+            nanosleep(&pause, NULL);
+        pause.tv_nsec = MIN(pause.tv_nsec * 2, 500 * NSEC_PER_MSEC);
     }
+    return rc;
+}
+
+static const char *
+bck_name(struct ctx *c, const json_t *o)
+{
+    const json_t *ns = json_object_get(o, "namespace");
+    const char   *uuid = get_text(ns, "uuid"), *name = get_text(ns, "name");
+
+    return out_fmt(c, "%s://%s%s%s%s%s%s", uri_scheme(get_text(o, "provider")), uuid[0] != '\0' ? "@" : "", uuid,
+                   name[0] != '\0' ? "#" : "", name, uuid[0] != '\0' || name[0] != '\0' ? "/" : "", get_text(o, "name"));
+}
+
+int
+summary_print(struct ctx *c, const struct uri *u, const char *prefix)
+{
+    auto_resp struct http_resp r = { .status = 0 };
+    auto_json json_t          *j = NULL;
+    struct table               t;
+    struct fault               f;
+    json_t                    *o;
+    size_t                     i;
+
+    if (summary_get(c, u != NULL ? api_bck_path(c->s, u) : "/v1/buckets", prefix, &r, &f) != CLI_OK)
+        return fail(c, &f);
+    if (flag_on(c, "json")) {
+        json_print(sbuf_str(&r.body));
+        return CLI_OK;
+    }
+    if (json_read(sbuf_str(&r.body), &j, NULL) < 0) {
+        fault_set(&f, CLI_FAILED, "the summary is not JSON");
+        return fail(c, &f);
+    }
+    TABLE(&t, c, "NAME", "OBJECTS", "SIZE (apparent, on disk)", "USAGE(%)", "OBJECT SIZE (min, avg, max)");
+    json_array_foreach(j, i, o)
+    {
+        const json_t *s = json_object_get(o, "ObjSize"), *z = json_object_get(o, "TotalSize");
+
+        ROW(&t, bck_name(c, o), out_u64(c, get_u64(json_object_get(o, "ObjCount"), "obj_count_present")),
+            out_fmt(c, "%s %s", out_size(c, get_u64(z, "size_all_present_objs")), out_size(c, get_u64(z, "size_on_disk"))),
+            out_fmt(c, "%llu%%", (unsigned long long)get_u64(o, "used_pct")),
+            out_fmt(c, "%s %s %s", out_size(c, get_u64(s, "obj_min_size")), out_size(c, get_u64(s, "obj_avg_size")),
+                    out_size(c, get_u64(s, "obj_max_size"))));
+    }
+    table_print(&t);
+    return CLI_OK;
 }
 
 static const struct flag summary_flags[] = {
-    { "prefix", NULL, true, "only objects whose names start with this" },
+    { "prefix", NULL, "PREFIX", "count only objects whose names start with this" },
+    FLAG_UNITS,
+    FLAG_NOHEAD,
     FLAG_JSON,
     FLAG_END,
 };
-
-int
-bucket_summary(const struct args *a)
-{
-    struct table t;
-    struct uri   u;
-    json_t      *j, *o;
-    size_t       i;
-
-    if (a->n > 0) {
-        if (!uri_parse(a->v[0], &u))
-            return 2;
-        j = summary(uri_path(&u, "buckets", NULL), arg_get(a, "prefix", u.object));
-    } else {
-        j = summary("/v1/buckets", arg_get(a, "prefix", ""));
-    }
-    if (arg_json(a)) {
-        print_json(j);
-        return 0;
-    }
-    table_init(&t, 6, "NAME", "OBJECTS", "SIZE", "MIN", "AVG", "MAX");
-    json_array_foreach(j, i, o)
-    {
-        char         *name = path_fmt("%s://%s", json_text(o, "provider"), json_text(o, "name"));
-        const json_t *c = json_object_get(o, "ObjCount"), *s = json_object_get(o, "ObjSize"),
-                     *z = json_object_get(o, "TotalSize");
-
-        table_row(&t, name, fmt_u64(json_num(c, "obj_count_present")), human(json_num(z, "size_all_present_objs")),
-                  human(json_num(s, "obj_min_size")), human(json_num(s, "obj_avg_size")), human(json_num(s, "obj_max_size")));
-        free(name);
-    }
-    table_print(&t);
-    return 0;
-}
-
-/* --- list buckets --- */
-
-static const struct flag lsb_flags[] = {
-    { "summary", NULL, false, "with numbers of objects and sizes" },
-    FLAG_JSON,
-    FLAG_END,
-};
-
-int
-list_buckets(const struct args *a, const char *provider)
-{
-    struct api_req q = { .method = "GET",
-                         .path = path_fmt("/v1/buckets%s%s", provider[0] != '\0' ? "?provider=" : "", provider),
-                         .body = "{\"action\":\"list\",\"value\":null}" };
-    struct table   t;
-    json_t        *j, *o;
-    size_t         i;
-
-    if (arg_has(a, "summary"))
-        return bucket_summary(&(struct args){ .cmd = a->cmd });
-    j = api_json(&q);
-    if (arg_json(a)) {
-        print_json(j);
-        return 0;
-    }
-    if (json_array_size(j) == 0) {
-        printf("No buckets in the cluster. To create one: ais bucket create ais://NAME\n");
-        return 0;
-    }
-    table_init(&t, 1, "NAME");
-    json_array_foreach(j, i, o)
-    {
-        char *name = path_fmt("%s://%s", json_text(o, "provider"), json_text(o, "name"));
-
-        table_row(&t, name);
-        free(name);
-    }
-    table_print(&t);
-    return 0;
-}
 
 static int
-bucket_ls(const struct args *a)
+cmd_bucket_summary(struct ctx *c)
 {
-    char *p = strdup(a->n > 0 ? a->v[0] : "");
+    struct fault f;
+    struct uri   u;
 
-    p[strcspn(p, ":")] = '\0';
-    return list_buckets(a, p);
+    if (c->nargs == 0)
+        return summary_print(c, NULL, flag_str(c, "prefix", ""));
+    if (uri_parse(c->arg[0], URI_BUCKET_ANY, &u, &f) != CLI_OK)
+        return fail(c, &f);
+    return summary_print(c, &u, flag_str(c, "prefix", arena_strdup(c->mem, u.object)));
 }
 
-const struct cmd cmds_bucket[] = {
+/* clang-format off */
+const struct cmd bucket_cmds[] = {
     { "bucket create", "create", "BUCKET [BUCKET...]", "create buckets",
-      "Example:\n   ais bucket create ais://data --props \"versioning.enabled=false\"", create_flags, 1, -1, bucket_create },
-    { "bucket rm", "rmb|bucket destroy", "BUCKET [BUCKET...]", "destroy buckets with everything in them", NULL, rm_flags, 1, -1,
-      bucket_rm },
-    { "bucket ls", NULL, "[PROVIDER]", "list buckets", NULL, lsb_flags, 0, 1, bucket_ls },
-    { "bucket props show", "bucket props", "BUCKET [SECTION]", "show bucket properties", NULL, props_flags, 1, 2,
-      bucket_props_show },
-    { "bucket props set", NULL, "BUCKET KEY=VALUE [KEY=VALUE...] | JSON", "change bucket properties",
-      "Example:\n   ais bucket props set ais://data checksum.type=md5 lru.enabled=false", NULL, 2, -1, bucket_props_set },
-    { "bucket props reset", NULL, "BUCKET", "set all properties to the cluster's defaults", NULL, NULL, 1, 1,
-      bucket_props_reset },
-    { "bucket summary", "bucket show summary|storage summary", "[BUCKET[/PREFIX]]", "count objects and bytes", NULL, summary_flags, 0, 1,
-      bucket_summary },
+      "Names are ais://NAME, or ais://#NAMESPACE/NAME.\n"
+      "Examples:\n"
+      "   ais bucket create ais://data\n"
+      "   ais create ais://a ais://b --ignore-error\n"
+      "   ais create ais://safe --props \"mirror.enabled=true mirror.copies=2\"",
+      create_flags, 1, -1, cmd_bucket_create, { ARG_NONE, ARG_NONE } },
+    { "bucket rm", "rmb|bucket destroy", "BUCKET [BUCKET...]", "destroy buckets with everything in them",
+      "Examples:\n"
+      "   ais bucket rm ais://data\n"
+      "   ais rmb ais://a ais://b --yes --ignore-error",
+      rm_flags, 1, -1, cmd_bucket_rm, { ARG_BUCKET, ARG_BUCKET } },
+    { "bucket summary", "bucket show summary|storage summary|show storage summary", "[BUCKET[/PREFIX]]", "count objects and bytes",
+      "Examples:\n"
+      "   ais bucket summary\n"
+      "   ais bucket summary ais://data --prefix train/ --units raw",
+      summary_flags, 0, 1, cmd_bucket_summary, { ARG_BUCKET, ARG_NONE } },
+    { "bucket props show", "bucket show|show bucket", "BUCKET [PROPERTY|SECTION]", "show a bucket's properties",
+      "Examples:\n"
+      "   ais bucket props show ais://data\n"
+      "   ais show bucket ais://data checksum --json",
+      props_flags, 1, 2, cmd_bucket_props_show, { ARG_BUCKET, ARG_NONE } },
+    { "bucket props set", NULL, "BUCKET KEY=VALUE [KEY=VALUE...] | JSON", "change a bucket's properties",
+      "Examples:\n"
+      "   ais bucket props set ais://data checksum.type=md5 lru.enabled=false\n"
+      "   ais bucket props set ais://data access=ro\n"
+      "   ais bucket props set ais://data '{\"versioning\": {\"enabled\": false}}'",
+      props_set_flags, 2, -1, cmd_bucket_props_set, { ARG_BUCKET, ARG_NONE } },
+    { "bucket props reset", NULL, "BUCKET", "give a bucket the cluster's default properties",
+      "Example:\n"
+      "   ais bucket props reset ais://data",
+      NULL, 1, 1, cmd_bucket_props_reset, { ARG_BUCKET, ARG_NONE } },
 };
-const unsigned ncmds_bucket = sizeof(cmds_bucket) / sizeof(cmds_bucket[0]);
+/* clang-format on */
+DEFINE_GROUP_SIZE(bucket);

@@ -1,192 +1,251 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ais config, log, storage mountpath, cluster, version. */
-#include <jansson.h>
-#include <stdlib.h>
-#include <string.h>
+/* ais cluster, ais version, ais search, ais alias. Wire: native-api.md 5.3, 5.6. */
+#include <stdio.h>
+#include <time.h>
 
-#include "cli.h"
+#include "base/units.h"
+#include "base/util.h"
+#include "cli/api.h"
+#include "cli/groups.h"
+#include "cli/nodes.h"
+#include "cli/out.h"
+#include "codec/jw.h"
 
+#ifndef AIS_CLI_VERSION
+#define AIS_CLI_VERSION "0"
+#endif
+#ifndef AIS_CLI_GIT
+#define AIS_CLI_GIT ""
+#endif
 
-static char *
-node_id(const char *who)
+/* --- cluster --- */
+
+static const struct flag health_flags[] = {
+    { "wait", NULL, "TIME", "wait so long for it to become ready" },
+    FLAG_JSON,
+    FLAG_END,
+};
+
+static const char *
+uptime(struct ctx *c, const struct http_resp *r, const char *hdr)
 {
-    char *id = strdup(strchr(who, '[') != NULL ? strchr(who, '[') + 1 : who);
+    const char *v = http_hdr(c->s, r, hdr);
+    char        buf[UNITS_MAX];
+    int64_t     ns;
 
-    id[strcspn(id, "]")] = '\0';
-    return id;
+    if (v == NULL || !str_i64(str_z(v), &ns))
+        return "-";
+    dur_format(ns / NSEC_PER_SEC * NSEC_PER_SEC, buf);
+    return arena_strdup(c->mem, str_z(buf));
 }
 
-static char *
-query_of(const struct args *a, int from)
+static int
+cmd_health(struct ctx *c)
 {
-    char *q = strdup("");
+    static const struct timespec tenth = { .tv_nsec = 100 * NSEC_PER_MSEC };
+    auto_resp struct http_resp   r = { .status = 0 };
+    int64_t                      until = now_ns() + flag_dur(c, "wait", 0);
+    struct fault                 f;
+    int                          rc;
 
-    for (int i = from; i < a->n; i++) {
-        const char *eq = strchr(a->v[i], '=');
-        char       *k;
-
-        if (eq == NULL) {
-            if (i + 1 == a->n)
-                die("\"%s\": expecting KEY=VALUE", a->v[i]);
-            q = path_fmt("%s%s%s=%s", q, q[0] != '\0' ? "&" : "", enc(a->v[i], false), enc(a->v[i + 1], false));
-            i++;
-            continue;
-        }
-        k = strndup(a->v[i], (size_t)(eq - a->v[i]));
-        q = path_fmt("%s%s%s=%s", q, q[0] != '\0' ? "&" : "", enc(k, false), enc(eq + 1, false));
+    for (;;) {
+        rc = http_do(c->s, &(struct http_req){ .method = "GET", .path = "/v1/health?prr=true" }, &r, &f);
+        if (rc != CLI_UNREACHABLE || now_ns() >= until || atomic_load(&session_interrupted))
+            break;
+        nanosleep(&tenth, NULL);
     }
-    return q;
-}
-
-static const struct flag config_flags[] = {
-    { "transient", NULL, false, "in memory only: gone with a restart" },
-    FLAG_END,
-};
-
-static int
-call_and_say(struct api_req *q, const char *done)
-{
-    struct api_resp r;
-    int             rc = api_call(q, &r);
-
-    if (rc < 0)
-        return fail("%s", r.err);
-    if (r.body.n > 0)
-        printf("%.*s\n", (int)r.body.n, r.body.p);
-    else if (done != NULL)
-        printf("%s\n", done);
-    api_resp_free(&r);
-    return 0;
+    if (flag_on(c, "json"))
+        printf("{\n    \"endpoint\": \"%s\",\n    \"ready\": %s\n}\n", session_endpoint(), rc == CLI_OK ? "true" : "false");
+    if (rc != CLI_OK)
+        return fail(c, &f);
+    if (!flag_on(c, "json"))
+        printf("ready: %s, up for %s\n", session_endpoint(), uptime(c, &r, "Ais-Cluster-Uptime"));
+    return CLI_OK;
 }
 
 static int
-config_cluster(const struct args *a)
+cmd_set_primary(struct ctx *c)
 {
-    struct api_req q = { .method = "PUT",
-                         .path = path_fmt("/v1/cluster/set-config?%s%s", query_of(a, 0),
-                                          arg_has(a, "transient") ? "&transient=true" : "") };
+    auto_resp struct http_resp r = { .status = 0 };
+    struct http_req            q = { .method = "PUT" };
+    struct fault               f;
+    const char                *id;
+    bool                       is_target;
 
-    return call_and_say(&q, "cluster config updated");
+    if (api_node(c, c->arg[0], &id, &is_target, &f) != CLI_OK)
+        return fail(c, &f);
+    if (is_target)
+        return usage(c, "\"%s\" is a target: only a proxy can be primary", c->arg[0]);
+    q.path = out_fmt(c, "/v1/cluster/proxy/%s", id);
+    if (http_do(c->s, &q, &r, &f) != CLI_OK)
+        return fail(c, &f);
+    printf("p[%s] is the primary\n", id);
+    return CLI_OK;
 }
 
 static int
-config_node(const struct args *a)
+cluster_action(struct ctx *c, const char *action, const char *value, const char *done)
 {
-    struct api_req q = { .method = "PUT", .path = path_fmt("/v1/reverse/daemon/set-config?%s%s", query_of(a, 1),
-                                                           arg_has(a, "transient") ? "&transient=true" : "") };
+    auto_resp struct http_resp r = { .status = 0 };
+    struct http_req            q = { .method = "PUT", .path = "/v1/cluster" };
+    struct fault               f;
 
-    q.hdrs[0] = path_fmt("Ais-Node-Id: %s", node_id(a->v[0]));
-    return call_and_say(&q, "node config updated");
+    q.body = api_action(c->mem, action, value);
+    if (http_do(c->s, &q, &r, &f) != CLI_OK)
+        return fail(c, &f);
+    printf("%s\n", done);
+    return CLI_OK;
 }
 
 static int
-config_reset(const struct args *a)
+cmd_shutdown(struct ctx *c)
 {
-    struct api_req q = { .method = "PUT", .path = strdup("/v1/cluster"), .body = "{\"action\":\"reset-config\"}" };
+    int rc;
 
-    (void)a;
-    return call_and_say(&q, "config reset to the initial values");
-}
-
-static const struct flag log_flags[] = {
-    { "severity", NULL, true, "info (default), warning or error" },
-    FLAG_END,
-};
-
-static int
-log_show(const struct args *a)
-{
-    struct api_req  q = { .method = "GET", .out = stdout };
-    struct api_resp r;
-
-    q.path = path_fmt("/v1/reverse/daemon?what=log&severity=%s", arg_get(a, "severity", "info"));
-    q.hdrs[0] = path_fmt("Ais-Node-Id: %s", node_id(a->v[0]));
-    return api_call(&q, &r) < 0 ? fail("%s", r.err) : 0;
+    if (!confirm(c, &rc, "Shut down all nodes of the cluster"))
+        return rc;
+    return cluster_action(c, "shutdown", NULL, "the cluster is shutting down");
 }
 
 static int
-log_get(const struct args *a)
+cmd_reset_stats(struct ctx *c)
 {
-    struct api_req  q = { .method = "GET" };
-    struct api_resp r;
-    char           *id = node_id(a->v[0]);
-    const char     *file = a->n > 1 ? a->v[1] : path_fmt("ais-log-%s.tar.gz", id);
+    auto_resp struct http_resp r = { .status = 0 };
+    const char                *errors = flag_on(c, "errors-only") ? "true" : "false", *id;
+    struct http_req            q = { .method = "PUT" };
+    struct fault               f;
 
-    q.out = strcmp(file, "-") == 0 ? stdout : fopen(file, "wb");
-    if (q.out == NULL)
-        return fail("cannot write %s", file);
-    q.path = path_fmt("/v1/reverse/daemon?what=log&all=true&severity=%s", arg_get(a, "severity", "info"));
-    q.hdrs[0] = path_fmt("Ais-Node-Id: %s", id);
-    if (api_call(&q, &r) < 0)
-        return fail("%s", r.err);
-    if (fclose(q.out) != 0)
-        return fail("cannot write %s", file);
-    if (strcmp(file, "-") != 0)
-        printf("logs of %s => %s\n", id, file);
-    return 0;
+    if (c->nargs == 0)
+        return cluster_action(c, "reset-stats", errors, "counters of all nodes are reset");
+    q.body = api_action(c->mem, "reset-stats", errors);
+    if (api_node(c, c->arg[0], &id, NULL, &f) != CLI_OK || api_at_node(c->s, id, &q, "daemon", &r, &f) != CLI_OK)
+        return fail(c, &f);
+    printf("counters of %s are reset\n", id);
+    return CLI_OK;
 }
 
 static int
-mountpath(const struct args *a)
+cmd_rotate_logs(struct ctx *c)
 {
-    static const struct {
-        const char *verb, *method, *action;
-    } t[] = { { "attach", "PUT", "attach-mp" },    { "detach", "DELETE", "detach-mp" }, { "enable", "POST", "enable-mp" },
-              { "disable", "POST", "disable-mp" }, { "rescan", "POST", "rescan-mp" },   { "fshc", "POST", "fshc-mp" } };
-    const char *verb = strrchr(a->cmd->path, ' ') + 1;
-
-    for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++)
-        if (strcmp(verb, t[i].verb) == 0) {
-            json_t        *o = json_pack("{s:s,s:s}", "action", t[i].action, "value", a->v[1]);
-            struct api_req q = { .method = t[i].method, .path = strdup("/v1/reverse/daemon/mountpaths"),
-                                 .body = json_dumps(o, 0) };
-
-            q.hdrs[0] = path_fmt("Ais-Node-Id: %s", node_id(a->v[0]));
-            return call_and_say(&q, "done");
-        }
-    return 2;
+    return cluster_action(c, "rotate-logs", NULL, "all nodes have begun new log files");
 }
 
-static int
-version(const struct args *a)
-{
-    struct api_req  q = { .method = "GET", .path = strdup("/v1/daemon?what=software_version") };
-    struct api_resp r;
+/* --- version --- */
 
-    (void)a;
-    printf("ais (C) %s\n", AIS_CLI_VERSION);
-    if (api_call(&q, &r) == 0)
-        printf("cluster %.*s at %s\n", (int)r.body.n, r.body.p, api_endpoint());
+static int
+cmd_version(struct ctx *c)
+{
+    auto_resp struct http_resp r = { .status = 0 };
+    struct fault               f = { .code = CLI_OK };
+    struct sbuf                b;
+    struct jw                  w;
+    struct str                 cluster;
+    int rc = http_do(c->s, &(struct http_req){ .method = "GET", .path = "/v1/daemon?what=software_version" }, &r, &f);
+
+    cluster = rc == CLI_OK ? str_trim(sbuf_str(&r.body)) : STR_NULL;
+    if (!flag_on(c, "json")) {
+        printf("ais %s%s%s\n", AIS_CLI_VERSION, AIS_CLI_GIT[0] != '\0' ? "." : "", AIS_CLI_GIT);
+        if (rc != CLI_OK)
+            return fail(c, &f);
+        printf("cluster %.*s at %s\n", STR_FMT(cluster), session_endpoint());
+        return CLI_OK;
+    }
+    sbuf_init(&b, 64 * KIB);
+    jw_init(&w, &b, 0);
+    jw_obj(&w);
+    jw_kstrz(&w, "cli", AIS_CLI_VERSION);
+    jw_kstrz(&w, "build", AIS_CLI_GIT);
+    jw_kstrz(&w, "endpoint", session_endpoint());
+    jw_key(&w, "cluster");
+    if (rc == CLI_OK)
+        jw_str(&w, cluster);
     else
-        printf("cluster at %s: %s\n", api_endpoint(), r.err);
-    return 0;
+        jw_null(&w);
+    jw_obj_end(&w);
+    json_print(sbuf_str(&b));
+    sbuf_fini(&b);
+    return rc == CLI_OK ? CLI_OK : fail(c, &f);
+}
+
+/* --- finding commands --- */
+
+static bool
+mentions(const struct cmd *k, const char *word)
+{
+    return strstr(k->path, word) != NULL || strstr(k->help, word) != NULL || (k->alias != NULL && strstr(k->alias, word) != NULL);
 }
 
 static int
-cluster_health(const struct args *a)
+cmd_search(struct ctx *c)
 {
-    struct api_req q = { .method = "GET", .path = strdup("/v1/health?prr=true") };
+    struct table t;
+    size_t       n = 0;
+    struct fault f;
 
-    (void)a;
-    return call_and_say(&q, "ready");
+    TABLE(&t, c, "COMMAND", "WHAT IT DOES");
+    for (unsigned g = 0; g < ngroups; g++)
+        for (unsigned i = 0; i < *groups[g].count; i++) {
+            const struct cmd *k = &groups[g].cmds[i];
+            int               a = 0;
+
+            while (a < c->nargs && mentions(k, c->arg[a]))
+                a++;
+            if (a < c->nargs)
+                continue;
+            ROW(&t, out_fmt(c, "ais %s", k->path), k->help);
+            n++;
+        }
+    if (n == 0) {
+        fault_set(&f, CLI_NOTFOUND, "no command mentions \"%s\"", c->arg[0]);
+        return fail(c, &f);
+    }
+    table_print(&t);
+    return CLI_OK;
 }
 
-#define MP(verb, help) { "storage mountpath " verb, NULL, "TARGET PATH", help, NULL, NULL, 2, 2, mountpath }
+static int
+cmd_alias(struct ctx *c)
+{
+    struct table t;
 
-const struct cmd cmds_cluster[] = {
-    { "config cluster", "cluster config", "KEY=VALUE [KEY=VALUE...]", "change the cluster's configuration",
-      "Example:\n   ais config cluster checksum.validate_warm_get=true", config_flags, 1, -1, config_cluster },
-    { "config node", NULL, "NODE KEY=VALUE [KEY=VALUE...]", "change one node's configuration", NULL, config_flags, 2, -1, config_node },
-    { "config reset", NULL, "", "undo all changes of the configuration", NULL, NULL, 0, 0, config_reset },
-    { "log show", "show log", "NODE", "print a node's log", NULL, log_flags, 1, 1, log_show },
-    { "log get", NULL, "NODE [FILE|-]", "fetch all logs of a node (.tar.gz)", NULL, log_flags, 1, 2, log_get },
-    MP("attach", "give a target another mountpath"),
-    MP("detach", "take a mountpath from a target"),
-    MP("enable", "use a disabled mountpath again"),
-    MP("disable", "stop using a mountpath"),
-    MP("rescan", "check placement on a mountpath"),
-    MP("fshc", "check a mountpath's health"),
-    { "cluster health", "health", "", "is the cluster ready?", NULL, NULL, 0, 0, cluster_health },
-    { "version", NULL, "", "versions of this program and of the cluster", NULL, NULL, 0, 0, version },
+    TABLE(&t, c, "ALIAS", "COMMAND");
+    for (unsigned g = 0; g < ngroups; g++)
+        for (unsigned i = 0; i < *groups[g].count; i++) {
+            struct str rest = str_z(groups[g].cmds[i].alias), one;
+
+            while (rest.p != NULL && str_split(&rest, '|', &one))
+                ROW(&t, out_fmt(c, "%.*s", STR_FMT(one)), groups[g].cmds[i].path);
+        }
+    table_print(&t);
+    return CLI_OK;
+}
+
+static const struct flag stats_flags[] = {
+    { "errors-only", NULL, NULL, "error counters only" },
+    FLAG_END,
 };
-const unsigned ncmds_cluster = sizeof(cmds_cluster) / sizeof(cmds_cluster[0]);
+static const struct flag yes_flags[] = { FLAG_YES, FLAG_END };
+static const struct flag json_flags[] = { FLAG_JSON, FLAG_END };
+static const struct flag head_flags[] = { FLAG_NOHEAD, FLAG_END };
+
+/* clang-format off */
+const struct cmd cluster_cmds[] = {
+    { "cluster health", "health", "", "is the cluster ready?",
+      "Exit code 0 says yes, 4 no.\n"
+      "Examples:\n"
+      "   ais cluster health\n"
+      "   ais cluster health --wait 30s",
+      health_flags, 0, 0, cmd_health, { ARG_NONE, ARG_NONE } },
+    { "cluster set-primary", NULL, "NODE_ID", "make another proxy the primary", NULL, NULL, 1, 1, cmd_set_primary, { ARG_NODE, ARG_NONE } },
+    { "cluster shutdown", NULL, "", "shut down all nodes", NULL, yes_flags, 0, 0, cmd_shutdown, { ARG_NONE, ARG_NONE } },
+    { "cluster reset-stats", NULL, "[NODE_ID]", "set counters to zero", NULL, stats_flags, 0, 1, cmd_reset_stats, { ARG_NODE, ARG_NONE } },
+    { "cluster rotate-logs", "advanced rotate-logs", "", "have all nodes begin new log files", NULL, NULL, 0, 0, cmd_rotate_logs, { ARG_NONE, ARG_NONE } },
+};
+const struct cmd misc_cmds[] = {
+    { "version", NULL, "", "versions of this program and of the cluster", NULL, json_flags, 0, 0, cmd_version, { ARG_NONE, ARG_NONE } },
+    { "search", NULL, "WORD [WORD...]", "find commands", "Example:\n   ais search bucket", head_flags, 1, -1, cmd_search, { ARG_NONE, ARG_NONE } },
+    { "alias show", "alias", "", "list other spellings of commands", NULL, head_flags, 0, 0, cmd_alias, { ARG_NONE, ARG_NONE } },
+};
+/* clang-format on */
+DEFINE_GROUP_SIZE(cluster);
+DEFINE_GROUP_SIZE(misc);

@@ -1,358 +1,181 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The command framework: look the words up in the tables, read flags, help, complete. */
-#include <stdarg.h>
+/*
+ * ais: the command line of an AIStore cluster.
+ *
+ * Finds the command that the words name, reads its flags and runs it. Exit codes: fault.h.
+ */
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli.h"
+#include "base/util.h"
+#include "cli/cmd.h"
+#include "cli/session.h"
 
-static const struct {
-    const struct cmd *cmds;
-    const unsigned   *n;
-} groups[] = {
-    { cmds_bucket, &ncmds_bucket },
-    { cmds_object, &ncmds_object },
-    { cmds_show, &ncmds_show },
-    { cmds_cluster, &ncmds_cluster },
-};
-#define NGROUPS (sizeof(groups) / sizeof(groups[0]))
-
-void
-die(const char *fmt, ...)
-{
-    va_list ap;
-
-    fprintf(stderr, "Error: ");
-    va_start(ap, fmt);
-    vfprintf(stderr, fmt, ap);
-    va_end(ap);
-    fputc('\n', stderr);
-    exit(1);
-}
-
-int
-fail(const char *fmt, ...)
-{
-    va_list ap;
-
-    fprintf(stderr, "Error: ");
-    va_start(ap, fmt);
-    vfprintf(stderr, fmt, ap);
-    va_end(ap);
-    fputc('\n', stderr);
-    return 1;
-}
-
-int
-usage_error(const struct args *a, const char *fmt, ...)
-{
-    va_list ap;
-
-    fprintf(stderr, "Incorrect usage of \"ais %s\": ", a->cmd->path);
-    va_start(ap, fmt);
-    vfprintf(stderr, fmt, ap);
-    va_end(ap);
-    fprintf(stderr, ".\nSee 'ais %s --help'.\n", a->cmd->path);
-    return 2;
-}
-
-static int
-flag_index(const struct cmd *c, const char *name, size_t n)
-{
-    for (int i = 0; c->flags != NULL && c->flags[i].name != NULL; i++) {
-        const struct flag *f = &c->flags[i];
-
-        if ((strlen(f->name) == n && strncmp(f->name, name, n) == 0) ||
-            (f->alias != NULL && strlen(f->alias) == n && strncmp(f->alias, name, n) == 0))
-            return i;
-    }
-    return -1;
-}
-
-bool
-arg_has(const struct args *a, const char *flag)
-{
-    int i = flag_index(a->cmd, flag, strlen(flag));
-
-    return i >= 0 && a->flag[i] != NULL;
-}
-
-const char *
-arg_get(const struct args *a, const char *flag, const char *dflt)
-{
-    int i = flag_index(a->cmd, flag, strlen(flag));
-
-    return i >= 0 && a->flag[i] != NULL ? a->flag[i] : dflt;
-}
-
-uint64_t
-arg_u64(const struct args *a, const char *flag, uint64_t dflt)
-{
-    const char        *s = arg_get(a, flag, NULL);
-    char              *end;
-    unsigned long long v;
-
-    if (s == NULL)
-        return dflt;
-    v = strtoull(s, &end, 10);
-    switch (*end) {
-    case 'k':
-    case 'K':
-        v <<= 10;
-        end = strchr("", '\0');
-        break;
-    case 'm':
-    case 'M':
-        v <<= 20;
-        end = strchr("", '\0');
-        break;
-    case 'g':
-    case 'G':
-        v <<= 30;
-        end = strchr("", '\0');
-        break;
-    default:
-        break;
-    }
-    if (*s == '\0' || *end != '\0')
-        die("--%s: \"%s\" is not a number", flag, s);
-    return v;
-}
-
-bool
-arg_json(const struct args *a)
-{
-    return arg_has(a, "json");
-}
-
-/* Does `words` (n of them) begin with this path? Returns how many words it takes, 0 when it does not match. */
-static int
-path_match(const char *path, size_t len, int n, char **words)
-{
-    int k = 0;
-
-    while (len > 0) {
-        const char *sp = memchr(path, ' ', len);
-        size_t      w = sp == NULL ? len : (size_t)(sp - path);
-
-        if (k == n || strlen(words[k]) != w || strncmp(words[k], path, w) != 0)
-            return 0;
-        k++;
-        path += w;
-        len -= w;
-        if (len > 0) {
-            path++;
-            len--;
-        }
-    }
-    return k;
-}
-
-static int
-cmd_match(const struct cmd *c, int n, char **words)
-{
-    int         best = path_match(c->path, strlen(c->path), n, words);
-    const char *p = c->alias;
-
-    while (p != NULL) {
-        const char *bar = strchr(p, '|');
-        size_t      len = bar == NULL ? strlen(p) : (size_t)(bar - p);
-        int         k = path_match(p, len, n, words);
-
-        best = k > best ? k : best;
-        p = bar == NULL ? NULL : bar + 1;
-    }
-    return best;
-}
-
-static const struct cmd *
-cmd_find(int n, char **words, int *used)
-{
-    const struct cmd *best = NULL;
-
-    *used = 0;
-    for (size_t g = 0; g < NGROUPS; g++)
-        for (unsigned i = 0; i < *groups[g].n; i++) {
-            int k = cmd_match(&groups[g].cmds[i], n, words);
-
-            if (k > *used) {
-                *used = k;
-                best = &groups[g].cmds[i];
-            }
-        }
-    return best;
-}
+#define MEM_FIRST (64 * KIB)
+#define MEM_MAX   (16 * GIB) /* names of the objects of a large bucket */
 
 static void
-help_cmd(const struct cmd *c)
+on_signal(int sig)
 {
-    printf("NAME:\n   ais %s - %s\n\nUSAGE:\n   ais %s%s %s\n", c->path, c->help, c->path, c->flags != NULL ? " [OPTIONS]" : "",
-           c->args);
-    if (c->alias != NULL)
-        printf("\nALSO:\n   ais %s\n", c->alias);
-    if (c->more != NULL)
-        printf("\n%s\n", c->more);
-    printf("\nOPTIONS:\n");
-    for (int i = 0; c->flags != NULL && c->flags[i].name != NULL; i++) {
-        const struct flag *f = &c->flags[i];
-        char               left[64];
+    UNUSED(sig);
+    atomic_store(&session_interrupted, true);
+}
 
-        snprintf(left, sizeof(left), "--%s%s%s%s", f->name, f->alias != NULL ? strlen(f->alias) == 1 ? ", -" : ", --" : "",
-                 f->alias != NULL ? f->alias : "", f->value ? " VALUE" : "");
-        printf("   %-28s %s\n", left, f->help);
+/* The first signal ends transfers in order; a second one ends the program. */
+static void
+catch_signals(void)
+{
+    struct sigaction sa = { .sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND };
+
+    sigaction(SIGINT, &sa, NULL);
+    sigaction(SIGTERM, &sa, NULL);
+    sigaction(SIGHUP, &sa, NULL);
+}
+
+static int
+words_before_flags(int argc, char **argv)
+{
+    int n = 0;
+
+    while (n < argc && argv[n][0] != '-')
+        n++;
+    return n;
+}
+
+static int
+unknown(int argc, char **argv)
+{
+    int         n = words_before_flags(argc, argv), at = 0, used;
+    const char *near;
+
+    /* How many of the words still lead somewhere? */
+    while (at < n) {
+        bool known = cmd_find(at + 1, argv, &used) != NULL && used == at + 1;
+
+        for (unsigned g = 0; g < ngroups && !known; g++)
+            for (unsigned i = 0; i < *groups[g].count && !known; i++)
+                known = cmd_below(&groups[g].cmds[i], at + 1, argv) != NULL;
+        if (!known)
+            break;
+        at++;
     }
-    printf("   %-28s %s\n", "--help, -h", "show this text");
-}
-
-/* Commands under the words given: "ais bucket" lists the group. */
-static int
-help_group(int n, char **words)
-{
-    int shown = 0;
-
-    for (size_t g = 0; g < NGROUPS; g++)
-        for (unsigned i = 0; i < *groups[g].n; i++) {
-            const struct cmd *c = &groups[g].cmds[i];
-            bool              in = true;
-            const char       *p = c->path;
-
-            for (int k = 0; k < n && in; k++) {
-                size_t w = strcspn(p, " ");
-
-                in = strlen(words[k]) == w && strncmp(p, words[k], w) == 0;
-                p += w;
-                p += *p == ' ';
-            }
-            if (!in)
-                continue;
-            if (shown++ == 0)
-                printf("USAGE:\n   ais COMMAND [OPTIONS] [ARGUMENTS]\n\nCOMMANDS:\n");
-            printf("   %-24s %s\n", c->path, c->help);
-        }
-    if (shown > 0)
-        printf("\n'ais COMMAND --help' explains a command. The cluster is AIS_ENDPOINT (now: %s).\n", api_endpoint());
-    return shown;
-}
-
-static int
-read_flags(struct args *a, int argc, char **argv)
-{
-    bool only_args = false;
-
-    a->v = calloc((size_t)argc + 1, sizeof(*a->v));
-    for (int i = 0; i < argc; i++) {
-        const char *s = argv[i], *eq, *name;
-        int         f;
-
-        if (only_args || s[0] != '-' || s[1] == '\0') {
-            a->v[a->n++] = s;
-            continue;
-        }
-        if (strcmp(s, "--") == 0) {
-            only_args = true;
-            continue;
-        }
-        name = s + (s[1] == '-' ? 2 : 1);
-        if (strcmp(name, "help") == 0 || strcmp(name, "h") == 0) {
-            help_cmd(a->cmd);
-            exit(0);
-        }
-        eq = strchr(name, '=');
-        f = flag_index(a->cmd, name, eq == NULL ? strlen(name) : (size_t)(eq - name));
-        if (f < 0)
-            return usage_error(a, "flag %s is not defined", s);
-        if (!a->cmd->flags[f].value) {
-            if (eq != NULL && strcmp(eq, "=true") != 0 && strcmp(eq, "=false") != 0)
-                return usage_error(a, "flag --%s takes no value", a->cmd->flags[f].name);
-            a->flag[f] = eq != NULL && strcmp(eq, "=false") == 0 ? NULL : "";
-        } else if (eq != NULL) {
-            a->flag[f] = eq + 1;
-        } else if (i + 1 < argc) {
-            a->flag[f] = argv[++i];
-        } else {
-            return usage_error(a, "flag --%s needs a value", a->cmd->flags[f].name);
-        }
+    if (at == n) {
+        fprintf(stderr, "Error: \"ais");
+        for (int i = 0; i < n; i++)
+            fprintf(stderr, " %s", argv[i]);
+        fprintf(stderr, "\" needs another word. See 'ais");
+        for (int i = 0; i < n; i++)
+            fprintf(stderr, " %s", argv[i]);
+        fprintf(stderr, " --help'.\n");
+        return CLI_USAGE;
     }
-    if (a->n < a->cmd->min)
-        return usage_error(a, "missing arguments: %s", a->cmd->args);
-    if (a->cmd->max >= 0 && a->n > a->cmd->max)
-        return usage_error(a, "too many arguments: \"%s\"", a->v[a->cmd->max]);
-    return 0;
+    near = cmd_suggest(n, argv, at);
+    fprintf(stderr, "Error: unknown command \"%s\"", argv[at]);
+    if (near != NULL)
+        fprintf(stderr, ": did you mean \"%s\"?\n", near);
+    else
+        fprintf(stderr, ". See 'ais help'%s\n", at > 0 ? ", or this group's --help." : ".");
+    return CLI_USAGE;
 }
 
-/* One word a line: what may come next. Used by the completion scripts. */
 static int
-complete(int n, char **words)
+help(int n, char **words)
 {
     int               used;
     const struct cmd *c = cmd_find(n, words, &used);
 
-    for (size_t g = 0; g < NGROUPS; g++)
-        for (unsigned i = 0; i < *groups[g].n; i++) {
-            const char *p = groups[g].cmds[i].path;
-            bool        in = true;
+    if (n == 0) {
+        help_top();
+        return CLI_OK;
+    }
+    if (c != NULL && used == n) {
+        help_cmd(c);
+        return CLI_OK;
+    }
+    return help_group(n, words) > 0 ? CLI_OK : unknown(n, words);
+}
 
-            for (int k = 0; k < n && in; k++) {
-                size_t w = strcspn(p, " ");
-
-                in = strlen(words[k]) == w && strncmp(p, words[k], w) == 0;
-                p += w;
-                p += *p == ' ';
-            }
-            if (in && *p != '\0')
-                printf("%.*s\n", (int)strcspn(p, " "), p);
-        }
-    if (c != NULL)
-        for (int i = 0; c->flags != NULL && c->flags[i].name != NULL; i++)
-            printf("--%s\n", c->flags[i].name);
-    return 0;
+static bool
+is_help(const char *s)
+{
+    return strcmp(s, "--help") == 0 || strcmp(s, "-h") == 0;
 }
 
 static int
-completion_script(void)
+run(struct ctx *c)
 {
-    puts("# bash completion for ais; use: source <(ais completion)\n"
-         "_ais() {\n"
-         "    local words=(\"${COMP_WORDS[@]:1:COMP_CWORD-1}\")\n"
-         "    COMPREPLY=($(compgen -W \"$(ais __complete \"${words[@]}\" 2>/dev/null | sort -u)\" -- \"${COMP_WORDS[COMP_CWORD]}\"))\n"
-         "}\n"
-         "complete -o default -F _ais ais");
-    return 0;
+    struct session s;
+    struct fault   f;
+    int            rc;
+
+    rc = session_env(&f);
+    if (rc == CLI_OK)
+        rc = session_init(&s, c->mem, &f);
+    if (rc != CLI_OK) {
+        session_env_fini();
+        return fault_print(&f);
+    }
+    c->s = &s;
+    catch_signals();
+    rc = c->cmd->fn(c);
+    session_fini(&s);
+    session_env_fini();
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        fprintf(stderr, "Error: cannot write to standard output\n");
+        rc = rc == CLI_OK ? CLI_FAILED : rc;
+    }
+    return rc;
+}
+
+static int
+dispatch(int argc, char **argv)
+{
+    struct ctx   c = { .nargs = 0 };
+    struct fault f;
+    int          used, n = words_before_flags(argc, argv), rc;
+
+    c.cmd = cmd_find(argc, argv, &used);
+    /* "ais bucket --help" is about a group; so is "ais show cluster --help" about a command. */
+    if (c.cmd == NULL) {
+        if (n < argc && is_help(argv[n]))
+            return help(n, argv);
+        if (n > 0 && n == argc && help_group(n, argv) > 0)
+            return CLI_USAGE;
+        return unknown(argc, argv);
+    }
+    c.mem = arena_new(MEM_FIRST, MEM_MAX);
+    if (args_parse(&c, argc - used, argv + used, &f) != CLI_OK)
+        rc = fail(&c, &f);
+    else if (c.help) {
+        help_cmd(c.cmd);
+        rc = CLI_OK;
+    } else
+        rc = run(&c);
+    arena_free(c.mem);
+    return rc;
 }
 
 int
 main(int argc, char **argv)
 {
-    struct args a = { .n = 0 };
-    int         used, rc;
+    char  word[] = "version";
+    char *version[] = { word };
 
     argc--;
     argv++;
-    if (argc > 0 && strcmp(argv[0], "__complete") == 0)
-        return complete(argc - 1, argv + 1);
-    if (argc > 0 && strcmp(argv[0], "completion") == 0)
-        return completion_script();
-    if (argc == 0 || strcmp(argv[0], "help") == 0 || strcmp(argv[0], "--help") == 0 || strcmp(argv[0], "-h") == 0) {
-        if (argc > 1 && (a.cmd = cmd_find(argc - 1, argv + 1, &used)) != NULL)
-            help_cmd(a.cmd);
-        else
-            help_group(argc > 1 ? argc - 1 : 0, argv + 1);
-        return 0;
+    if (argc == 0 || is_help(argv[0]))
+        return help(0, NULL);
+    if (strcmp(argv[0], "help") == 0)
+        return help(words_before_flags(argc - 1, argv + 1), argv + 1);
+    if (strcmp(argv[0], "--version") == 0 || strcmp(argv[0], "-v") == 0)
+        return dispatch(1, version);
+    if (strcmp(argv[0], "__complete") == 0)
+        return cmd_complete(argc - 1, argv + 1);
+    if (argv[0][0] == '-') {
+        fprintf(stderr, "Error: unknown flag %s: a command comes first. See 'ais help'.\n", argv[0]);
+        return CLI_USAGE;
     }
-    a.cmd = cmd_find(argc, argv, &used);
-    if (a.cmd == NULL) {
-        int words = 0;
-
-        while (words < argc && argv[words][0] != '-')
-            words++;
-        if (words > 0 && help_group(words, argv) > 0)
-            return words < argc ? 0 : 2;
-        fprintf(stderr, "ais: unknown command \"%s\". See 'ais help'.\n", argv[0]);
-        return 2;
-    }
-    rc = read_flags(&a, argc - used, argv + used);
-    if (rc == 0)
-        rc = a.cmd->fn(&a);
-    free(a.v);
-    return rc;
+    return dispatch(argc, argv);
 }
