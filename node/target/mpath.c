@@ -350,6 +350,16 @@ act_fshc(struct req *r, struct str path, bool *noop, struct err *e)
     return store_cap_refresh(req_node(r)->store);
 }
 
+/* Ours, the original has no such action: 'ais storage rebuild-index'. */
+static int
+act_rebuild(struct req *r, struct str path, bool *noop, struct err *e)
+{
+    uint64_t objects = 0;
+
+    (void)noop;
+    return store_mpath_rebuild(req_node(r)->store, path, &objects, e);
+}
+
 /* clang-format off */
 static const struct {
     const char  *action;
@@ -361,6 +371,7 @@ static const struct {
     { "disable-mp", act_disable },
     { "rescan-mp",  act_rescan },
     { "fshc-mp",    act_fshc },
+    { "rebuild-mp", act_rebuild },
 };
 /* clang-format on */
 
