@@ -77,6 +77,13 @@ provider_title(enum provider p)
     return provider_table[p].title;
 }
 
+/* A bucket of this cluster alone: ais://, and not another cluster's. */
+static inline bool
+bck_is_local(const struct bck *b)
+{
+    return b->provider == PROV_AIS && b->ns_uuid.n == 0;
+}
+
 /* Names and aliases (s3, gs, az, oc); false and *out untouched for anything else. */
 static inline bool
 provider_by_name(struct str s, enum provider *out)

@@ -308,7 +308,8 @@ act_rotate_logs(struct req *r, const struct actmsg *m, struct err *e)
 static int
 act_reset_stats(struct req *r, const struct actmsg *m, struct err *e)
 {
-    (void)e;
+    if (m->value != NULL && !json_is_boolean(m->value))
+        return err_set(e, AIS_E_BADREQ, "reset-stats: expecting true (errors only) or false");
     stats_reset(req_node(r)->stats, json_is_true(m->value));
     return 0;
 }

@@ -719,6 +719,16 @@ check_auth(const struct cluster_conf *c, struct err *e)
 }
 
 bool
+conf_has_backend(const struct cluster_conf *c, enum provider p)
+{
+    json_t *j = c->backend[0] == '\0' ? NULL : json_loads(c->backend, 0, NULL);
+    bool    has = json_object_get(j, provider_name(p)) != NULL;
+
+    json_decref(j);
+    return has;
+}
+
+bool
 conf_direct_access(const struct cluster_conf *c)
 {
     json_t *j = c->auth.raw[0] == '\0' ? NULL : json_loads(c->auth.raw, 0, NULL);

@@ -33,6 +33,7 @@ int  conf_merge_json(struct cluster_conf *c, const struct json_t *j, bool initia
 /* "rebalance.enabled" = "false". Keys are matched as AIStore does, legacy names included. Call conf_validate when all are set. */
 int  conf_set(struct cluster_conf *c, struct str dotted, struct str value, struct err *e);
 int  conf_validate(const struct cluster_conf *c, struct err *e);
+bool conf_has_backend(const struct cluster_conf *c, enum provider p); /* named in section "backend" */
 /* May clients read at a target without a proxy's redirect? */
 bool conf_direct_access(const struct cluster_conf *c);
 /* May this dotted key (or section) be set for one node only / transiently? -AIS_E_* with AIStore's text otherwise. */

@@ -62,7 +62,7 @@ err_nobck(struct err *e, const struct bck *b)
 {
     char disp[BCK_DISPLAY_MAX];
 
-    return err_set(e, b->provider == PROV_AIS ? AIS_E_NOBCK : AIS_E_NORBCK, "bucket \"%s\" does not exist", bck_display(b, disp));
+    return err_set(e, bck_is_local(b) ? AIS_E_NOBCK : AIS_E_NORBCK, "bucket \"%s\" does not exist", bck_display(b, disp));
 }
 
 int

@@ -152,7 +152,7 @@ prefix_ok(struct str prefix)
 static int
 check_diff(const struct lso_msg *m, const struct bck *b, const char *display, struct err *e)
 {
-    if (b->provider == PROV_AIS && b->ns_uuid.n == 0)
+    if (bck_is_local(b))
         return err_set(e, AIS_E_BADREQ, NO_DIFF ": bucket %s does not provide remote versioning info", display);
     if ((m->flags & (LS_NAME_ONLY | LS_NAME_SIZE)) != 0 || (m->props & LSP_CUSTOM) == 0)
         return err_set(e, AIS_E_BADREQ, NO_DIFF " without listing \"custom\" (object property)");

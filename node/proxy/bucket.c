@@ -58,11 +58,12 @@ act_create(struct req *r, struct actmsg *m)
 {
     struct err e = { .code = 0 };
     struct bck b;
+    char       disp[BCK_DISPLAY_MAX];
     int        rc = req_bck_id(r, r->item[0], &b, &e);
 
-    if (rc == 0 && b.provider != PROV_AIS) {
-        rc = err_set(&e, AIS_E_NOTIMPL, "cannot create %s://%.*s: cloud backends are not implemented yet",
-                     provider_scheme(b.provider), STR_FMT(b.name));
+    if (rc == 0 && !bck_is_local(&b)) {
+        rc = err_set(&e, AIS_E_NOTIMPL, "cannot create %s: %s are not implemented yet", bck_display(&b, disp),
+                     b.provider == PROV_AIS ? "remote AIS clusters" : "cloud backends");
     } else if (rc == 0) {
         if (relay_to_primary(r))
             return;
@@ -295,6 +296,17 @@ present_only(struct req *r)
     return req_query(r, STR_LIT("presence"), &v) && str_u64(v, &presence) && presence >= 2 && presence <= 4;
 }
 
+/* Why the buckets of a cloud cannot be listed. */
+static int
+no_backend(const struct cluster_conf *c, enum provider p, struct err *e)
+{
+    if (!conf_has_backend(c, p))
+        return err_set(e, AIS_E_NOBACKEND, "%s backend is missing in the cluster configuration", provider_title(p));
+    err_set(e, AIS_E_NOTIMPL, "cannot initialize %s backend (present in the cluster configuration): not implemented yet",
+            provider_title(p));
+    return err_tcode(e, "ErrInitBackend");
+}
+
 static int
 bck_query_read(struct req *r, struct str name, struct bck_query *q, struct err *e)
 {
@@ -305,7 +317,7 @@ bck_query_read(struct req *r, struct str name, struct bck_query *q, struct err *
     if (!q->all && !provider_by_name(v, &q->provider))
         return err_set(e, AIS_E_BADPROVIDER, "invalid backend provider \"%.*s\"", STR_FMT(v));
     if (q->provider != PROV_AIS && !present_only(r))
-        return err_set(e, AIS_E_NOBACKEND, "%s backend is missing in the cluster configuration", provider_title(q->provider));
+        return no_backend(req_views(r)->conf, q->provider, e);
     (void)req_query(r, STR_LIT("namespace"), &ns);
     q->any_remote = str_eqz(ns, "@");
     ns_parse(ns, &q->ns_uuid, &q->ns_name);

@@ -31,7 +31,7 @@ what_config(struct req *r)
 
     sbuf_init(&out, 4 * MIB);
     jw_init(&w, &out, 0);
-    conf_json(req_views(r)->conf, &w);
+    conf_json_public(req_views(r)->conf, &w);
     send_built(r, &out);
 }
 
@@ -81,10 +81,21 @@ what_none(struct req *r, const char *json)
     send_built(r, &out);
 }
 
+/* The clouds that the configuration names. */
 static void
 what_backends(struct req *r)
 {
-    what_none(r, "[]");
+    struct sbuf out;
+    struct jw   w;
+
+    sbuf_init(&out, 64 * KIB);
+    jw_init(&w, &out, 0);
+    jw_arr(&w);
+    for (unsigned p = 0; p < PROV_NPROVS; p++)
+        if (p != PROV_AIS && conf_has_backend(req_views(r)->conf, (enum provider)p))
+            jw_strz(&w, provider_name((enum provider)p));
+    jw_arr_end(&w);
+    send_built(r, &out);
 }
 
 static void

@@ -224,7 +224,7 @@ act_blob_download(struct req *r, struct actmsg *m)
     int        rc = req_bck(r, r->item[0], &b, NULL, &e);
 
     UNUSED(m);
-    if (rc == 0 && b.provider == PROV_AIS && b.ns_uuid.n == 0)
+    if (rc == 0 && bck_is_local(&b))
         rc = err_not_remote(&e, "blob-download", &b);
     if (rc < 0)
         resp_err(r, rc, &e);

@@ -208,7 +208,7 @@ rename_object(struct req *r, struct objreq *o, struct str to, struct err *e)
     rc = obj_name_check(to, false, e);
     if (rc < 0)
         return rc;
-    if (o->b.provider != PROV_AIS || o->b.ns_uuid.n > 0)
+    if (!bck_is_local(&o->b))
         return err_set(e, AIS_E_UNSUPP, "%s: cannot rename object %.*s from remote bucket", n->name, STR_FMT(from));
     if (o->b.ec)
         return err_set(e, AIS_E_UNSUPP, "%s: cannot rename erasure-coded object %.*s", n->name, STR_FMT(from));

@@ -404,6 +404,8 @@ def provider_aliases_are_the_same_provider():
 @test
 def cloud_buckets_cannot_be_created_yet():
     expect(ask("POST", "/v1/buckets/b?provider=aws", act("create-bck")), 501, "cannot create s3://b")
+    expect(ask("POST", "/v1/buckets/b?namespace=%40other%23ns", act("create-bck")), 501, "cannot create ais://@other#ns/b")
+    expect(ask("HEAD", "/v1/buckets/b?namespace=%40other%23ns"), 404, "ais://@other#ns/b", "ErrRemoteBckNotFound")
 
 
 @test
@@ -788,6 +790,14 @@ def append_handles_are_checked():
 
 
 @test
+def versions_count_where_they_are_kept():
+    b, off = bucket("api-ver"), bucket("api-nover", {"versioning": {"enabled": False}})
+    same([put(b, "o", b"%d" % i).get("Ais-Version") for i in range(3)], ["1", "2", "3"])
+    same([put(off, "o", b"%d" % i).get("Ais-Version") for i in range(2)], [None, None])
+    same(put(b, "p", b"x", [("Ais-Version", "7")]).get("Ais-Version"), "7")
+
+
+@test
 def rename_has_its_refusals():
     b = bucket("api-rename")
     put(b, "o", b"data")
@@ -983,6 +993,7 @@ def counters_count_and_can_be_reset():
     same((total("put.n"), total("put.size"), total("get.n"), total("get.size"), total("del.n"), total("err.put.n")), (10, 50, 10, 50, 1, 1))
     expect(ask("PUT", "/v1/cluster", act("reset-stats", True)), 200)
     same((total("err.put.n"), total("put.n")), (0, 10))
+    expect(ask("PUT", "/v1/cluster", act("reset-stats", "all")), 400, "reset-stats")
     expect(reverse("PUT", "/daemon", tid, act("reset-stats", False)), 200)
     same(tracker(node).get("put.n", 0), 0)
     kinds = ask("GET", "/v1/daemon?what=metrics", node=node).json()
@@ -1037,6 +1048,27 @@ def transient_configuration_has_its_limits():
     within(10, lambda: all(config("log.level", n) == "5" for n in range(4)), "all nodes have it")
     expect(ask("PUT", "/v1/cluster?transient=true", act("set-config", {"log": {"level": "3"}})), 200)
     within(10, lambda: all(config("log.level", n) == "3" for n in range(4)), "all nodes have it")
+
+
+@test
+def shared_secrets_are_not_shown():
+    expect(ask("PUT", "/v1/cluster/set-config?auth.signature.key=topsecret&auth.signature.method=HS256"), 200)
+    try:
+        for n, what in ((0, "/v1/cluster?what=cluster_config"), (0, "/v1/daemon?what=config"), (1, "/v1/daemon?what=config")):
+            same(ask("GET", what, node=n).json()["auth"]["signature"]["key"], "**********", what)
+    finally:
+        expect(ask("PUT", "/v1/cluster/set-config?auth.signature.key=&auth.signature.method="), 200)
+
+
+@test
+def backends_are_those_of_the_configuration():
+    expect(ask("PUT", "/v1/cluster", act("set-config", {"backend": {"aws": {}}})), 200)
+    try:
+        same(ask("GET", "/v1/cluster?what=backends").json(), ["aws"])
+        expect(ask("GET", "/v1/buckets?provider=aws"), 501, "present in the cluster configuration", "ErrInitBackend")
+    finally:
+        expect(ask("PUT", "/v1/cluster", act("set-config", {"backend": {}})), 200)
+    same(ask("GET", "/v1/cluster?what=backends").json(), [])
 
 
 @test
