@@ -196,7 +196,7 @@ bench_destroy() {
     local kib t0 t1 t2 cpu0 cpu1
     fill_large
     kib=$(dead_bytes) cpu0=$(cpu_ns $(cat "$dir"/*/pid)) t0=$(now_ms)
-    "$ais" bucket rm ais://large >/dev/null
+    "$ais" bucket rm -y ais://large >/dev/null
     t1=$(now_ms)
     while [ "$(find "$dir/data" -type f -name '0*' 2>/dev/null | head -n 1 | wc -l)" != 0 ] && [ $(($(now_ms) - t0)) -lt 120000 ]; do
         read -rt 0.2 <> <(:) || true

@@ -20,6 +20,7 @@
 #define BODY_MAX    (1ULL << 30)
 #define HEAD_MAX    (1ULL << 20)
 #define TOKEN_MAX   (64 * KIB)
+#define SEND_TWICE  (64 * (int64_t)KIB) /* bodies up to this go to the proxy, too */
 #define CONNECT_MS  10000L
 #define IDLE_SECS   120L /* a transfer that moves nothing for so long is over */
 
@@ -264,8 +265,9 @@ set_body(struct xfer *x, struct curl_slist *hl)
         curl_easy_setopt(x->h, CURLOPT_EXPECT_100_TIMEOUT_MS, CONNECT_MS);
         if (q->src->size >= 0)
             curl_easy_setopt(x->h, CURLOPT_INFILESIZE_LARGE, (curl_off_t)q->src->size);
-        /* The proxy redirects: without this the body would be sent twice, and standard input cannot be. */
-        if (q->src->size != 0)
+        /* The proxy redirects: without asking first the body would be sent twice, and standard input cannot be. But a question that
+         * stays unanswered costs the connection, since nobody knows whether the body still comes: a small body costs less. */
+        if (q->src->rewind == NULL || q->src->size < 0 || q->src->size > SEND_TWICE)
             hl = curl_slist_append(hl, "Expect: 100-continue");
     } else if (q->body != NULL) {
         curl_easy_setopt(x->h, CURLOPT_POSTFIELDS, q->body);
