@@ -131,7 +131,7 @@ act_evict(struct req *r, struct actmsg *m)
     struct bck b;
     int        rc = req_bck(r, r->item[0], &b, NULL, &e);
 
-    if (rc == -AIS_E_NOBCK && str_eqz(m->action, "evict-remote-bck")) {
+    if ((rc == -AIS_E_NOBCK || rc == -AIS_E_NORBCK) && str_eqz(m->action, "evict-remote-bck")) {
         resp_empty(r, 200);
         return;
     }

@@ -438,6 +438,7 @@ def buckets_are_listed_by_name_and_namespace():
 def destroying_and_evicting_buckets_that_are_not_there():
     expect(ask("DELETE", "/v1/buckets/api-nope", act("destroy-bck")), 404, 'bucket "ais://api-nope" does not exist', "ErrBckNotFound")
     expect(ask("DELETE", "/v1/buckets/api-nope?keep_bck_md=True", act("evict-remote-bck")), 200)
+    expect(ask("DELETE", "/v1/buckets/api-nope?provider=aws", act("evict-remote-bck")), 200)
     b = bucket("api-evict")
     expect(ask("DELETE", "/v1/buckets/" + b, act("evict-remote-bck")), 400, "expecting remote bucket", "ErrNotRemoteBck")
     put(b, "o")
