@@ -269,6 +269,8 @@ set_body(struct xfer *x, struct curl_slist *hl)
          * stays unanswered costs the connection, since nobody knows whether the body still comes: a small body costs less. */
         if (q->src->rewind == NULL || q->src->size < 0 || q->src->size > SEND_TWICE)
             hl = curl_slist_append(hl, "Expect: 100-continue");
+        else
+            hl = curl_slist_append(hl, "Expect:"); /* libcurl asks by itself otherwise */
     } else if (q->body != NULL) {
         curl_easy_setopt(x->h, CURLOPT_POSTFIELDS, q->body);
         curl_easy_setopt(x->h, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(q->body));
