@@ -60,8 +60,7 @@ add_dir(struct lister *l, struct str d, struct err *e)
 {
     if (d.n > OBJ_NAME_MAX)
         return err_set(e, AIS_E_INTERNAL, "name too long");
-    if ((l->ask->flags & LS_NO_DIRS) == 0)
-        lso_page_dir(&l->page, d);
+    lso_page_dir(&l->page, d); /* with LS_NO_DIRS too, as AIStore does for buckets of its own: that flag is for clouds */
     return skip_dir(l, d, e);
 }
 

@@ -88,6 +88,9 @@ class Listing(Case):
                 self.assertEqual(want, [e.name for e in got])
                 self.assertEqual({n: n.endswith("/") for n in want}, {e.name: bool(e.f & 1 << 8) for e in got})
                 self.assertEqual(want, self.pages(2, prefix=prefix, flags=str(1 << F.NO_RECURSION.value)))
+                # as in AIStore, this hides directories of cloud buckets only
+                no_dirs = self.b.list_all_objects(prefix=prefix, flags=[F.NO_RECURSION, F.NO_DIRS])
+                self.assertEqual(want, [e.name for e in no_dirs])
 
     def test_props(self):
         b = self.bucket()
