@@ -74,12 +74,12 @@ void
 work_name(struct mpath *m, const struct bck *b, const char *prefix, struct str name, char out[FQN_MAX])
 {
     static const char tie[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    uint64_t          seq = atomic_fetch_add(&m->seq, 1) + rand_u64() % 7;
+    uint64_t          seq = atomic_fetch_add(&m->seq, 1);
     char              hex[17];
     int               n = layout_ct(m->path, b, CT_WORK, out);
 
     ASSERT(n > 0);
-    str_from_u64(hash_bytes(name.p, name.n, seq), 16, hex);
+    str_from_u64(hash_bytes(name.p, name.n, rand_u64()), 16, hex); /* seq comes round: in a day or two, and after a restart */
     snprintf(out + n, (size_t)(FQN_MAX - n), "/%s.%s.%c%c%c.%x", prefix, hex, tie[seq & 63], tie[seq >> 6 & 63],
              tie[seq >> 12 & 63], (unsigned)getpid());
 }

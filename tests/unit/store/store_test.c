@@ -440,6 +440,34 @@ append(void)
     assert_int_equal(-AIS_E_INVAL, append_flush(st, &bk, STR_LIT("app"), STR_LIT("x"), &none, &e));
 }
 
+/* Work files of the same object that are there at the same time. */
+static void
+appends_at_once(void)
+{
+    struct src   s = { "" };
+    struct err   e = { .code = 0 };
+    struct cksum none = { .type = CKSUM_NONE };
+    char        *h[100];
+
+    for (size_t i = 0; i < ARRAY_SIZE(h); i++) {
+        s.p = "x";
+        if (append_data(st, &bk, STR_LIT("many"), STR_LIT(""), src_read, &s, &h[i], &e) < 0)
+            fail_msg("append %zu: %s", i, e.text);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(h); i++) {
+        assert_int_equal(0, append_flush(st, &bk, STR_LIT("many"), str_z(h[i]), &none, &e));
+        free(h[i]);
+    }
+    expect("many", "x");
+}
+
+static void
+many_appends_to_one_object_have_a_work_file_each(void **state)
+{
+    UNUSED(state);
+    on_fiber(appends_at_once);
+}
+
 static void
 appends_collect_in_a_work_file_until_the_flush(void **state)
 {
@@ -816,6 +844,7 @@ main(void)
         T(a_large_body_goes_through_a_work_file),
         T(custom_metadata_is_merged_or_replaced_and_names_change),
         T(appends_collect_in_a_work_file_until_the_flush),
+        T(many_appends_to_one_object_have_a_work_file_each),
         T(a_multipart_object_is_whole_or_not_there),
         T(a_multipart_upload_is_completed_with_exactly_its_parts),
         T(a_part_that_comes_after_the_completion_does_not_touch_the_object),
