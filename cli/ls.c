@@ -213,6 +213,17 @@ print_page(struct listing *l, const json_t *page)
     l->pages++;
 }
 
+/* For buckets that are not in a cloud AIStore lists directories whatever LS_NO_DIRS says. */
+static void
+drop_dirs(json_t *page)
+{
+    json_t *ents = json_object_get(page, "entries");
+
+    for (size_t i = json_array_size(ents); i-- > 0;)
+        if ((get_u64(json_array_get(ents, i), "flags") & LS_ENT_DIR) != 0)
+            json_array_remove(ents, i);
+}
+
 /* Pages until the end or the limit. Memory is given back after each page: a listing may be long. */
 static int
 run(struct listing *l, struct lister *ls, struct fault *f)
@@ -227,6 +238,8 @@ run(struct listing *l, struct lister *ls, struct fault *f)
         if (l->limit > 0 && l->limit - l->n < 10000 && ls->page == 0)
             ls->page = l->limit - l->n; /* no more than is shown */
         rc = list_next(l->c->s, ls, &page, f);
+        if (rc == CLI_OK && (ls->flags & LS_NO_DIRS) != 0)
+            drop_dirs(page);
         if (rc == CLI_OK)
             print_page(l, page);
         if (flag_on(l->c, "paged"))
