@@ -122,12 +122,15 @@ conf_default(void)
     return c;
 }
 
+_Static_assert(offsetof(struct cluster_conf, refs) == 0, "conf_copy takes what is behind the references");
+
 struct cluster_conf *
 conf_copy(const struct cluster_conf *c)
 {
+    const size_t         from = offsetof(struct cluster_conf, refs) + sizeof(c->refs); /* others count references meanwhile */
     struct cluster_conf *d = xmalloc(sizeof(*d));
 
-    memcpy(d, c, sizeof(*d));
+    memcpy((char *)d + from, (const char *)c + from, sizeof(*d) - from);
     atomic_init(&d->refs, 1);
     return d;
 }
