@@ -5,12 +5,18 @@
 #include "store/index.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <lmdb.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/util.h"
 
@@ -22,9 +28,10 @@
 #define VAL_ENTRY 0x01
 
 struct index {
-    MDB_env *env;
-    MDB_dbi  main, meta;
-    uint64_t next_gid; /* writer only */
+    MDB_env     *env;
+    MDB_dbi      main, meta, tombs;
+    uint64_t     next_gid; /* writer only */
+    _Atomic bool failed;   /* a bus error: LMDB's locks and transactions are in an unknown state */
 };
 
 struct index_txn {
@@ -135,6 +142,77 @@ ientry_decode(const void *p, size_t n, struct ientry *e)
     return in.n == 0 ? 0 : -AIS_E_CORRUPT;
 }
 
+bool
+ientry_is_tomb(struct str value)
+{
+    return value.n >= 2 && value.p[0] == VAL_ENTRY && (value.p[1] & IENT_TOMB);
+}
+
+bool
+index_group_of(struct str value, uint64_t *group)
+{
+    if (value.n != 9 || (unsigned char)value.p[0] != VAL_GROUP)
+        return false;
+    *group = be64_get(value.p + 1);
+    return (*group & GID_BIT) != 0;
+}
+
+/* --- bus errors --- */
+
+static _Thread_local sigjmp_buf *bus_at;
+static struct sigaction          bus_before;
+
+static void
+on_bus(int sig, siginfo_t *si, void *uc)
+{
+    if (bus_at != NULL)
+        siglongjmp(*bus_at, 1);
+    /* Not ours: as if we were not here. */
+    if (bus_before.sa_flags & SA_SIGINFO && bus_before.sa_sigaction != NULL) {
+        bus_before.sa_sigaction(sig, si, uc);
+    } else {
+        signal(SIGBUS, SIG_DFL);
+        raise(SIGBUS);
+    }
+}
+
+/* A signal's disposition belongs to the process; the first index installs it. */
+static void
+bus_install(void)
+{
+    struct sigaction sa = { .sa_sigaction = on_bus, .sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK };
+
+    sigemptyset(&sa.sa_mask);
+    sigaction(SIGBUS, &sa, &bus_before);
+}
+
+/* Run fn, which touches the map. After a bus error nothing of LMDB is used again, not even to close it. */
+static int
+guarded(struct index *ix, int (*fn)(void *arg), void *arg)
+{
+    sigjmp_buf at;
+    int        rc;
+
+    if (atomic_load_explicit(&ix->failed, memory_order_relaxed))
+        return -AIS_E_IO;
+    if (sigsetjmp(at, 0) != 0) {
+        bus_at = NULL;
+        atomic_store(&ix->failed, true);
+        log_error("bus error while reading the index");
+        return -AIS_E_IO;
+    }
+    bus_at = &at;
+    rc = fn(arg);
+    bus_at = NULL;
+    return rc;
+}
+
+bool
+index_failed(const struct index *ix)
+{
+    return atomic_load(&ix->failed);
+}
+
 /* --- opening --- */
 
 static int
@@ -170,30 +248,48 @@ wipe(const char *dir)
     }
 }
 
+/* The tables, and the next group number. */
 static int
-env_open(const char *dir, struct index *ix)
+tables_open(struct index *ix, MDB_txn *txn)
 {
-    MDB_txn *txn;
-    MDB_val  k, v;
-    int      rc = mdb_env_create(&ix->env);
+    static const char *const names[] = { "objects", "meta", "tombs" };
+    MDB_dbi *const           to[] = { &ix->main, &ix->meta, &ix->tombs };
+    MDB_val                  k = { 3, (void *)(uintptr_t) "gid" }, v;
+    int                      rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < ARRAY_SIZE(names); i++)
+        rc = mdb_dbi_open(txn, names[i], MDB_CREATE, to[i]);
+    ix->next_gid = GID_BIT;
+    if (rc == 0 && mdb_get(txn, ix->meta, &k, &v) == 0 && v.mv_size == 8)
+        memcpy(&ix->next_gid, v.mv_data, 8);
+    return rc;
+}
+
+struct env_open {
+    struct index *ix;
+    const char   *dir;
+};
+
+static int
+env_open_fn(void *arg)
+{
+    struct env_open *o = arg;
+    struct index    *ix = o->ix;
+    MDB_txn         *txn;
+    int              dead, rc = mdb_env_create(&ix->env);
 
     if (rc != 0)
         return mdb_err(rc);
     mdb_env_set_maxdbs(ix->env, 4);
     mdb_env_set_maxreaders(ix->env, 512);
     mdb_env_set_mapsize(ix->env, MAPSIZE);
-    /* No sync at a commit: the files are the truth and an unclean boot rebuilds; index_sync flushes when it matters. */
-    rc = mdb_env_open(ix->env, dir, MDB_NOTLS | MDB_NOSYNC | MDB_NORDAHEAD | MDB_NOMEMINIT, 0600);
+    rc = mdb_env_open(ix->env, o->dir, MDB_NOTLS | MDB_NORDAHEAD | MDB_NOMEMINIT, 0600);
+    if (rc == 0)
+        rc = mdb_reader_check(ix->env, &dead);
     if (rc == 0)
         rc = mdb_txn_begin(ix->env, NULL, 0, &txn);
     if (rc == 0) {
-        rc = mdb_dbi_open(txn, "objects", MDB_CREATE, &ix->main);
-        if (rc == 0)
-            rc = mdb_dbi_open(txn, "meta", MDB_CREATE, &ix->meta);
-        k = (MDB_val){ 3, (void *)(uintptr_t) "gid" };
-        ix->next_gid = GID_BIT;
-        if (rc == 0 && mdb_get(txn, ix->meta, &k, &v) == 0 && v.mv_size == 8)
-            memcpy(&ix->next_gid, v.mv_data, 8);
+        rc = tables_open(ix, txn);
         if (rc == 0)
             rc = mdb_txn_commit(txn);
         else
@@ -206,19 +302,36 @@ env_open(const char *dir, struct index *ix)
     return mdb_err(rc);
 }
 
-int
-index_open(const char *dir, bool must_rebuild, struct index **out, bool *fresh, struct err *e)
+static int
+env_open(const char *dir, struct index *ix)
 {
-    struct index *ix = xcalloc(1, sizeof(*ix));
-    char          path[4200];
-    struct stat   st;
-    int           rc;
+    struct env_open o = { .ix = ix, .dir = dir };
+    int             rc = guarded(ix, env_open_fn, &o);
 
+    if (ix->failed) { /* cut short: as good as damaged; the old environment leaks, once */
+        ix->failed = false;
+        ix->env = NULL;
+        rc = -AIS_E_CORRUPT;
+    }
+    return rc;
+}
+
+int
+index_open(const char *dir, struct index **out, bool *fresh, struct err *e)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    struct index         *ix = xcalloc(1, sizeof(*ix));
+    char                  path[4200];
+    struct stat           st;
+    int                   rc;
+
+    pthread_once(&once, bus_install);
     if (mkdir(dir, 0700) < 0 && errno != EEXIST) {
         free(ix);
         return err_set(e, -err_from_errno(errno), "cannot make the index directory %s: %s", dir, strerror(errno));
     }
-    if (must_rebuild)
+    snprintf(path, sizeof(path), "%s/rebuild", dir);
+    if (unlink(path) == 0) /* asked for by the one before: index_taint */
         wipe(dir);
     snprintf(path, sizeof(path), "%s/data.mdb", dir);
     *fresh = stat(path, &st) < 0;
@@ -242,15 +355,26 @@ index_close(struct index *ix)
 {
     if (ix == NULL)
         return;
-    mdb_env_sync(ix->env, 1);
-    mdb_env_close(ix->env);
+    if (!ix->failed)
+        mdb_env_close(ix->env);
     free(ix);
 }
 
-int
-index_sync(struct index *ix)
+/* Damage was found while in use: the next start begins a new index. */
+static int
+taint(struct index *ix, int rc)
 {
-    return mdb_err(mdb_env_sync(ix->env, 1));
+    const char *dir;
+    char        path[4200];
+    int         fd;
+
+    if (rc != -AIS_E_CORRUPT || mdb_env_get_path(ix->env, &dir) != 0)
+        return rc;
+    log_error("index is damaged: the next start rebuilds it", { "dir", LZ(dir) });
+    snprintf(path, sizeof(path), "%s/rebuild", dir);
+    fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+    fd_close(&fd);
+    return rc;
 }
 
 /* --- keys --- */
@@ -308,9 +432,8 @@ key_resolve(struct index *ix, MDB_txn *txn, uint64_t bid, struct str name, bool 
                 rc = mdb_put(txn, ix->meta, &gk, &gv, 0);
             prefix = gid;
         } else if (rc == 0) {
-            if (mv.mv_size != 9 || *(unsigned char *)mv.mv_data != VAL_GROUP)
+            if (!index_group_of(str_from(mv.mv_data, mv.mv_size), &prefix))
                 return -AIS_E_CORRUPT;
-            prefix = be64_get((char *)mv.mv_data + 1);
         }
         if (rc != 0)
             return mdb_err(rc);
@@ -320,81 +443,136 @@ key_resolve(struct index *ix, MDB_txn *txn, uint64_t bid, struct str name, bool 
 
 /* --- writing --- */
 
+static int
+begin_fn(void *arg)
+{
+    struct index_txn *t = arg;
+
+    return mdb_err(mdb_txn_begin(t->ix->env, NULL, 0, &t->txn));
+}
+
 int
 index_begin(struct index *ix, struct index_txn **out)
 {
     struct index_txn *t = xcalloc(1, sizeof(*t));
-    int               rc = mdb_txn_begin(ix->env, NULL, 0, &t->txn);
+    int               rc;
 
-    if (rc != 0) {
-        free(t);
-        return mdb_err(rc);
-    }
     t->ix = ix;
+    rc = guarded(ix, begin_fn, t);
+    if (rc < 0) {
+        free(t);
+        return rc;
+    }
     *out = t;
     return 0;
+}
+
+static int
+commit_fn(void *arg)
+{
+    struct index_txn *t = arg;
+
+    return mdb_err(mdb_txn_commit(t->txn));
 }
 
 int
 index_commit(struct index_txn *t)
 {
-    int rc = mdb_txn_commit(t->txn);
+    int rc;
 
+    FAIL_POINT("index.commit", {
+        index_abort(t);
+        return failpoint_error(-AIS_E_IO);
+    });
+    rc = guarded(t->ix, commit_fn, t);
     free(t);
-    return mdb_err(rc);
+    return rc;
 }
 
 void
 index_abort(struct index_txn *t)
 {
-    mdb_txn_abort(t->txn);
+    if (!t->ix->failed)
+        mdb_txn_abort(t->txn);
     free(t);
 }
 
-int
-index_put(struct index_txn *t, uint64_t bid, struct str name, const struct ientry *e)
+/* A tombstone is also found by age: its generation's counter is a time, or nearly. */
+static int
+tomb_note(struct index_txn *t, uint64_t bid, struct str name, struct str value)
 {
-    struct ikey k;
-    struct sbuf b;
-    MDB_val     mk, mv;
-    int         rc = key_resolve(t->ix, t->txn, bid, name, true, &k);
+    unsigned char key[16];
+    struct ientry e;
+    MDB_val       mk = val(key, sizeof(key)), mv = val(name.p, name.n);
+
+    if (ientry_decode(value.p, value.n, &e) < 0)
+        return -AIS_E_CORRUPT;
+    be64_put(key, e.gen.counter);
+    be64_put(key + 8, bid);
+    return mdb_err(mdb_put(t->txn, t->ix->tombs, &mk, &mv, 0));
+}
+
+struct change {
+    struct index_txn *t;
+    uint64_t          bid;
+    struct str        name, value;
+};
+
+static int
+put_fn(void *arg)
+{
+    struct change *c = arg;
+    struct ikey    k;
+    MDB_val        mk, mv = val(c->value.p, c->value.n);
+    int            rc = key_resolve(c->t->ix, c->t->txn, c->bid, c->name, true, &k);
 
     if (rc < 0)
         return rc;
-    sbuf_init(&b, 64 * KIB);
-    ientry_encode(e, &b);
-    if (!sbuf_ok(&b)) {
-        sbuf_fini(&b);
-        return -AIS_E_NOMEM;
-    }
     mk = val(k.p, k.n);
-    mv = val(b.p, b.n);
-    rc = mdb_put(t->txn, t->ix->main, &mk, &mv, 0);
-    sbuf_fini(&b);
-    return mdb_err(rc);
+    rc = mdb_err(mdb_put(c->t->txn, c->t->ix->main, &mk, &mv, 0));
+    return rc == 0 && ientry_is_tomb(c->value) ? tomb_note(c->t, c->bid, c->name, c->value) : rc;
+}
+
+int
+index_put(struct index_txn *t, uint64_t bid, struct str name, struct str value)
+{
+    struct change c = { .t = t, .bid = bid, .name = name, .value = value };
+
+    FAIL_POINT("index.put", return failpoint_error(-AIS_E_IO));
+    return guarded(t->ix, put_fn, &c);
+}
+
+static int
+del_fn(void *arg)
+{
+    struct change *c = arg;
+    struct ikey    k;
+    MDB_val        mk;
+    int            rc = key_resolve(c->t->ix, c->t->txn, c->bid, c->name, false, &k);
+
+    if (rc == 0) {
+        mk = val(k.p, k.n);
+        rc = mdb_err(mdb_del(c->t->txn, c->t->ix->main, &mk, NULL));
+    }
+    return rc == -AIS_E_NOENT ? 0 : rc;
 }
 
 int
 index_del(struct index_txn *t, uint64_t bid, struct str name)
 {
-    struct ikey k;
-    MDB_val     mk;
-    int         rc = key_resolve(t->ix, t->txn, bid, name, false, &k);
+    struct change c = { .t = t, .bid = bid, .name = name };
 
-    if (rc == 0) {
-        mk = val(k.p, k.n);
-        rc = mdb_err(mdb_del(t->txn, t->ix->main, &mk, NULL));
-    }
-    return rc == -AIS_E_NOENT ? 0 : rc;
+    return guarded(t->ix, del_fn, &c);
 }
 
+/* One level of groups is one level of recursion: names end at 3,072 bytes, so seven at most. */
 static int
-del_prefix(struct index_txn *t, uint64_t prefix, unsigned *budget)
+del_prefix(struct index_txn *t, uint64_t prefix, unsigned *budget, unsigned depth)
 {
     unsigned char from[8];
     MDB_cursor   *c;
     MDB_val       k, v;
-    int           rc = mdb_cursor_open(t->txn, t->ix->main, &c);
+    int           rc = depth > 8 ? MDB_CORRUPTED : mdb_cursor_open(t->txn, t->ix->main, &c);
 
     if (rc != 0)
         return mdb_err(rc);
@@ -402,13 +580,17 @@ del_prefix(struct index_txn *t, uint64_t prefix, unsigned *budget)
     k = val(from, 8);
     rc = mdb_cursor_get(c, &k, &v, MDB_SET_RANGE);
     while (rc == 0 && k.mv_size >= 8 && be64_get(k.mv_data) == prefix && *budget > 0) {
-        if (v.mv_size == 9 && *(unsigned char *)v.mv_data == VAL_GROUP) {
+        uint64_t group;
+
+        if (index_group_of(str_from(v.mv_data, v.mv_size), &group)) {
             unsigned char key[8 + PART + 1];
             size_t        kn = k.mv_size;
             int           rc2;
 
+            if (kn > sizeof(key))
+                break;
             memcpy(key, k.mv_data, kn);
-            rc2 = del_prefix(t, be64_get((char *)v.mv_data + 1), budget);
+            rc2 = del_prefix(t, group, budget, depth + 1);
             if (rc2 < 0 || *budget == 0) {
                 mdb_cursor_close(c);
                 return rc2;
@@ -429,74 +611,232 @@ del_prefix(struct index_txn *t, uint64_t prefix, unsigned *budget)
     return rc == MDB_NOTFOUND ? 0 : mdb_err(rc);
 }
 
+struct del_some {
+    struct index_txn *t;
+    uint64_t          bid;
+    unsigned          budget;
+};
+
+static int
+del_some_fn(void *arg)
+{
+    struct del_some *d = arg;
+
+    return del_prefix(d->t, d->bid, &d->budget, 0);
+}
+
 int
 index_del_some(struct index_txn *t, uint64_t bid, unsigned max, bool *left)
 {
-    unsigned budget = max;
-    int      rc = del_prefix(t, bid, &budget);
+    struct del_some d = { .t = t, .bid = bid, .budget = max };
+    int             rc = guarded(t->ix, del_some_fn, &d);
 
-    *left = budget == 0;
+    *left = d.budget == 0;
     return rc;
 }
 
-static void
-mark_key(uint64_t bid, unsigned char k[9])
+/* Is the row still the tombstone that was noted with this counter? */
+static bool
+still_tomb(struct index_txn *t, uint64_t bid, struct str name, uint64_t counter)
 {
-    k[0] = 'b';
-    be64_put(k + 1, bid);
+    struct ientry e;
+    struct ikey   k;
+    MDB_val       mk, mv;
+
+    if (key_resolve(t->ix, t->txn, bid, name, false, &k) < 0)
+        return false;
+    mk = val(k.p, k.n);
+    return mdb_get(t->txn, t->ix->main, &mk, &mv) == 0 && ientry_decode(mv.mv_data, mv.mv_size, &e) == 0 &&
+           (e.flags & IENT_TOMB) && e.gen.counter == counter;
+}
+
+struct purge {
+    struct index_txn *t;
+    uint64_t          counter;
+    unsigned          max;
+};
+
+static int
+purge_fn(void *arg)
+{
+    struct purge *p = arg;
+    MDB_cursor   *c;
+    MDB_val       k, v;
+    int           rc = mdb_cursor_open(p->t->txn, p->t->ix->tombs, &c);
+
+    if (rc != 0)
+        return mdb_err(rc);
+    for (unsigned i = 0; i < p->max; i++) {
+        char          name[OBJ_NAME_BUF];
+        struct change ch = { .t = p->t };
+        uint64_t      counter;
+
+        rc = mdb_cursor_get(c, &k, &v, MDB_FIRST);
+        if (rc != 0 || k.mv_size != 16 || be64_get(k.mv_data) >= p->counter || v.mv_size > sizeof(name))
+            break;
+        counter = be64_get(k.mv_data);
+        ch.bid = be64_get((char *)k.mv_data + 8);
+        memcpy(name, v.mv_data, v.mv_size);
+        ch.name = str_from(name, v.mv_size);
+        rc = mdb_cursor_del(c, 0);
+        if (rc == 0 && still_tomb(p->t, ch.bid, ch.name, counter))
+            rc = del_fn(&ch) == 0 ? 0 : MDB_CORRUPTED;
+        if (rc != 0)
+            break;
+    }
+    mdb_cursor_close(c);
+    return rc == MDB_NOTFOUND ? 0 : mdb_err(rc);
 }
 
 int
-index_bck_mark(struct index_txn *t, uint64_t bid, bool known)
+index_purge_tombs(struct index_txn *t, uint64_t counter, unsigned max)
+{
+    struct purge p = { .t = t, .counter = counter, .max = max };
+
+    return guarded(t->ix, purge_fn, &p);
+}
+
+/* --- marks and numbers --- */
+
+static void
+mark_key(char kind, uint64_t id, unsigned char k[9])
+{
+    k[0] = (unsigned char)kind;
+    be64_put(k + 1, id);
+}
+
+int
+index_mark(struct index_txn *t, char kind, uint64_t id, bool on)
 {
     unsigned char key[9];
     MDB_val       k, v = val("1", 1);
     int           rc;
 
-    mark_key(bid, key);
+    mark_key(kind, id, key);
     k = val(key, sizeof(key));
-    rc = known ? mdb_put(t->txn, t->ix->meta, &k, &v, 0) : mdb_del(t->txn, t->ix->meta, &k, NULL);
+    rc = on ? mdb_put(t->txn, t->ix->meta, &k, &v, 0) : mdb_del(t->txn, t->ix->meta, &k, NULL);
     return rc == MDB_NOTFOUND ? 0 : mdb_err(rc);
+}
+
+int
+index_number_set(struct index_txn *t, const char *name, uint64_t n)
+{
+    MDB_val k = val(name, strlen(name)), v = val(&n, sizeof(n));
+
+    return mdb_err(mdb_put(t->txn, t->ix->meta, &k, &v, 0));
 }
 
 /* --- reading --- */
 
-int
-index_bck_known(struct index *ix, uint64_t bid)
+struct lookup {
+    struct index *ix;
+    MDB_dbi       dbi;
+    uint64_t      bid;
+    struct str    name;  /* with bid: of an object; without: the key */
+    bool          range; /* the first key from there */
+    struct sbuf  *key, *value;
+};
+
+static int
+lookup_in(struct lookup *l, MDB_txn *txn)
 {
-    unsigned char key[9];
-    MDB_txn      *txn;
-    MDB_val       k, v;
-    int           rc = mdb_txn_begin(ix->env, NULL, MDB_RDONLY, &txn);
+    struct ikey key;
+    MDB_cursor *c;
+    MDB_val     k = val(l->name.p, l->name.n), v;
+    int         rc = 0;
+
+    if (l->bid != 0) {
+        rc = key_resolve(l->ix, txn, l->bid, l->name, false, &key);
+        k = val(key.p, key.n);
+    }
+    if (rc < 0)
+        return rc;
+    if (!l->range) {
+        rc = mdb_get(txn, l->dbi, &k, &v);
+    } else {
+        rc = mdb_cursor_open(txn, l->dbi, &c);
+        if (rc == 0) {
+            rc = mdb_cursor_get(c, &k, &v, MDB_SET_RANGE);
+            mdb_cursor_close(c);
+        }
+    }
+    if (rc == 0 && l->key != NULL)
+        sbuf_put(l->key, k.mv_data, k.mv_size);
+    if (rc == 0 && l->value != NULL)
+        sbuf_put(l->value, v.mv_data, v.mv_size);
+    return mdb_err(rc);
+}
+
+static int
+lookup_fn(void *arg)
+{
+    struct lookup *l = arg;
+    MDB_txn       *txn;
+    int            rc = mdb_txn_begin(l->ix->env, NULL, MDB_RDONLY, &txn);
 
     if (rc != 0)
         return mdb_err(rc);
-    mark_key(bid, key);
-    k = val(key, sizeof(key));
-    rc = mdb_get(txn, ix->meta, &k, &v);
+    rc = lookup_in(l, txn);
     mdb_txn_abort(txn);
-    return rc == 0 ? 1 : rc == MDB_NOTFOUND ? 0 : mdb_err(rc);
+    return rc;
 }
 
 int
 index_get(struct index *ix, uint64_t bid, struct str name, struct sbuf *value)
 {
-    struct ikey key;
-    MDB_txn    *txn;
-    MDB_val     k, v;
-    int         rc = mdb_txn_begin(ix->env, NULL, MDB_RDONLY, &txn);
+    struct lookup l = { .ix = ix, .dbi = ix->main, .bid = bid, .name = name, .value = value };
+    int           rc = guarded(ix, lookup_fn, &l);
 
-    if (rc != 0)
-        return mdb_err(rc);
-    rc = key_resolve(ix, txn, bid, name, false, &key);
-    if (rc == 0) {
-        k = val(key.p, key.n);
-        rc = mdb_err(mdb_get(txn, ix->main, &k, &v));
-        if (rc == 0)
-            sbuf_put(value, v.mv_data, v.mv_size);
+    return rc == 0 && !sbuf_ok(value) ? -AIS_E_NOMEM : taint(ix, rc);
+}
+
+int
+index_mark_get(struct index *ix, char kind, uint64_t id)
+{
+    unsigned char key[9];
+    struct lookup l = { .ix = ix, .dbi = ix->meta, .name = str_from((const char *)key, sizeof(key)) };
+    int           rc;
+
+    mark_key(kind, id, key);
+    rc = guarded(ix, lookup_fn, &l);
+    return rc == 0 ? 1 : rc == -AIS_E_NOENT ? 0 : rc;
+}
+
+int
+index_mark_next(struct index *ix, char kind, uint64_t *id)
+{
+    unsigned char from[9];
+    struct sbuf   key;
+    struct lookup l = { .ix = ix, .dbi = ix->meta, .name = str_from((const char *)from, sizeof(from)), .range = true, .key = &key };
+    int           rc;
+
+    mark_key(kind, *id, from);
+    sbuf_init(&key, 64);
+    rc = guarded(ix, lookup_fn, &l);
+    if (rc == 0 && key.n == 9 && key.p[0] == kind) {
+        *id = be64_get(key.p + 1);
+        rc = 1;
+    } else if (rc == 0 || rc == -AIS_E_NOENT) {
+        rc = 0;
     }
-    mdb_txn_abort(txn);
+    sbuf_fini(&key);
     return rc;
+}
+
+int
+index_number_get(struct index *ix, const char *name, uint64_t *v)
+{
+    struct sbuf   value;
+    struct lookup l = { .ix = ix, .dbi = ix->meta, .name = str_z(name), .value = &value };
+    int           rc;
+
+    sbuf_init(&value, 64);
+    rc = guarded(ix, lookup_fn, &l);
+    *v = 0;
+    if (rc == 0 && value.n == sizeof(*v))
+        memcpy(v, value.p, sizeof(*v));
+    sbuf_fini(&value);
+    return rc == -AIS_E_NOENT ? 0 : rc;
 }
 
 struct scan {
@@ -560,7 +900,8 @@ scan_group(struct scan *s, uint64_t prefix_id, size_t depth, struct str from, bo
     while (rc == 0 && k.mv_size >= 8 && be64_get(k.mv_data) == prefix_id && !s->done) {
         const char *part = (char *)k.mv_data + 8;
         size_t      n = k.mv_size - 8;
-        bool        group = v.mv_size == 9 && *(unsigned char *)v.mv_data == VAL_GROUP, past;
+        uint64_t    gid;
+        bool        group = index_group_of(str_from(v.mv_data, v.mv_size), &gid), past;
         bool        at_bound = bounded && k.mv_size == key.n && memcmp(k.mv_data, key.p, key.n) == 0;
 
         if (s->n >= s->max || !sbuf_ok(s->out)) {
@@ -572,8 +913,12 @@ scan_group(struct scan *s, uint64_t prefix_id, size_t depth, struct str from, bo
             if (in_prefix(s, depth, part, n, false, &past)) {
                 int rc2;
 
+                if (depth + n > OBJ_NAME_BUF - PART) { /* names end earlier: the index is damaged */
+                    mdb_cursor_close(c);
+                    return -AIS_E_CORRUPT;
+                }
                 memcpy(s->name + depth, part, n);
-                rc2 = scan_group(s, be64_get((char *)v.mv_data + 1), depth + n, at_bound ? rest : STR_LIT(""), at_bound);
+                rc2 = scan_group(s, gid, depth + n, at_bound ? rest : STR_LIT(""), at_bound);
                 if (rc2 < 0 || s->more) {
                     mdb_cursor_close(c);
                     return rc2;
@@ -594,24 +939,41 @@ scan_group(struct scan *s, uint64_t prefix_id, size_t depth, struct str from, bo
     return rc == MDB_NOTFOUND ? 0 : mdb_err(rc);
 }
 
+struct scan_arg {
+    struct scan *s;
+    uint64_t     bid;
+    struct str   from;
+};
+
+static int
+scan_fn(void *arg)
+{
+    struct scan_arg *a = arg;
+    int              rc = mdb_txn_begin(a->s->ix->env, NULL, MDB_RDONLY, &a->s->txn);
+
+    if (rc != 0)
+        return mdb_err(rc);
+    rc = scan_group(a->s, a->bid, 0, a->from, true);
+    mdb_txn_abort(a->s->txn);
+    return rc;
+}
+
 int
 index_scan(struct index *ix, uint64_t bid, struct str prefix, struct str from, bool after, unsigned max, struct sbuf *out,
            unsigned *n, bool *more)
 {
-    char        name[OBJ_NAME_BUF];
-    struct scan s = { .ix = ix, .out = out, .prefix = prefix, .max = max, .after = after, .name = name };
-    int         rc;
+    char            name[OBJ_NAME_BUF];
+    struct scan     s = { .ix = ix, .out = out, .prefix = prefix, .max = max, .after = after, .name = name };
+    struct scan_arg a = { .s = &s, .bid = bid, .from = from };
+    int             rc;
 
     if (str_cmp(from, prefix) < 0) {
-        from = prefix;
+        a.from = prefix;
         s.after = false;
     }
-    rc = mdb_txn_begin(ix->env, NULL, MDB_RDONLY, &s.txn);
-    if (rc != 0)
-        return mdb_err(rc);
-    rc = scan_group(&s, bid, 0, from, true);
-    mdb_txn_abort(s.txn);
+    FAIL_POINT("index.scan", return failpoint_error(-AIS_E_IO));
+    rc = guarded(ix, scan_fn, &a);
     *n = s.n;
     *more = s.more;
-    return rc < 0 ? rc : sbuf_ok(out) ? 0 : -AIS_E_NOMEM;
+    return rc < 0 ? taint(ix, rc) : sbuf_ok(out) ? 0 : -AIS_E_NOMEM;
 }

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Mountpaths: opening, identity, space, trash, and rebuilding an index from the files.
+ * Mountpaths: opening, identity, space, health.
  *
- * Runs on: threads that may block, unless a function is pure.
+ * Runs on: threads that may block, unless a function says otherwise.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <mntent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/util.h"
 #include "store/store_impl.h"
@@ -26,10 +25,13 @@
 int
 mkdirs(const char *path)
 {
-    auto_free char *p = xstrdup(path);
+    auto_free char *p = NULL;
 
     if (mkdir(path, 0755) == 0 || errno == EEXIST)
         return 0;
+    if (errno != ENOENT)
+        return err_from_errno(errno);
+    p = xstrdup(path);
     for (char *q = p + 1; *q != '\0'; q++) {
         if (*q != '/')
             continue;
@@ -39,6 +41,15 @@ mkdirs(const char *path)
         *q = '/';
     }
     return mkdir(path, 0755) < 0 && errno != EEXIST ? err_from_errno(errno) : 0;
+}
+
+int
+mkdirs_parent(const char *path)
+{
+    const char     *slash = strrchr(path, '/');
+    auto_free char *dir = xstrndup(path, (size_t)(slash - path));
+
+    return mkdirs(dir);
 }
 
 /* --- placement --- */
@@ -53,7 +64,7 @@ mpath_of_digest(struct store *s, uint64_t digest)
         struct mpath *m = s->mpaths[i];
         uint64_t      w;
 
-        if (m == NULL || atomic_load_explicit(&m->state, memory_order_relaxed) != MPATH_OK)
+        if (atomic_load_explicit(&m->state, memory_order_relaxed) != MPATH_OK)
             continue;
         w = hrw_mix(m->digest ^ digest);
         if (best == NULL || w > max) {
@@ -174,22 +185,167 @@ check_id(struct mpath *m, struct err *e)
     return 0;
 }
 
+/* The most bytes that one xattr of a file may have, by halves: ext4 has about a block for all of them together. */
+static size_t
+probe_xattr(int fd)
+{
+    static const char bytes[16 * 1024];
+    size_t            lo = 0, hi = sizeof(bytes);
+
+    while (hi - lo > 16) {
+        size_t mid = (lo + hi) / 2;
+
+        if (fsetxattr(fd, "user.ais.probe", bytes, mid, 0) == 0)
+            lo = mid;
+        else
+            hi = mid;
+    }
+    return lo;
+}
+
 /* Which file-system facilities work here? */
 static void
 probe(struct mpath *m)
 {
-    char           dir[512], name[600];
-    auto_close int fd = -1;
+    char           dir[512], a[600], b[600];
+    auto_close int fd = -1, fd2 = -1;
 
     snprintf(dir, sizeof(dir), "%s/" STORE_DIR, m->path);
-    snprintf(name, sizeof(name), "%s/probe", dir);
-    (void)unlink(name);
+    snprintf(a, sizeof(a), "%s/probe", dir);
+    snprintf(b, sizeof(b), "%s/probe2", dir);
+    (void)unlink(a);
     fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0644);
     m->tmpfile = fd >= 0;
     if (fd >= 0)
-        m->at_empty = linkat(fd, "", AT_FDCWD, name, AT_EMPTY_PATH) == 0;
-    (void)unlink(name);
+        m->at_empty = linkat(fd, "", AT_FDCWD, a, AT_EMPTY_PATH) == 0;
+    fd_close(&fd);
+    fd = open(a, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    fd2 = open(b, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    m->exchange = fd >= 0 && fd2 >= 0 && renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE) == 0;
+    m->xattr_max = fd >= 0 ? probe_xattr(fd) : 0;
+    (void)unlink(a);
+    (void)unlink(b);
+    FAIL_POINT("probe.tmpfile", m->tmpfile = false);
+    FAIL_POINT("probe.exchange", m->exchange = false);
+    FAIL_POINT("probe.empty_path", m->at_empty = false);
 }
+
+/* --- space for the index on a full disk --- */
+
+static void
+reserve_path(const struct mpath *m, char out[512])
+{
+    snprintf(out, 512, "%s/" STORE_DIR "/reserve", m->path);
+}
+
+void
+reserve_make(struct mpath *m)
+{
+    char           path[512];
+    uint64_t       want = MIN(8 * MIB, atomic_load(&m->total) / 128 & ~4095ULL);
+    struct stat    st;
+    auto_close int fd = -1;
+
+    reserve_path(m, path);
+    if (stat(path, &st) == 0 && (uint64_t)st.st_size >= want)
+        return;
+    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd >= 0 && fallocate(fd, 0, 0, (off_t)want) < 0 && ftruncate(fd, 0) < 0)
+        log_warn("no reserve for a full disk", { "mountpath", LZ(m->path) });
+}
+
+bool
+reserve_free(struct mpath *m)
+{
+    char        path[512];
+    struct stat st;
+
+    reserve_path(m, path);
+    if (stat(path, &st) < 0 || st.st_size == 0)
+        return false;
+    log_warn("disk is full: the reserve is used", { "mountpath", LZ(m->path) });
+    return truncate(path, 0) == 0;
+}
+
+/* --- health --- */
+
+/* Is the mountpath what it was? Another inode: it was unmounted, or removed and made again. */
+static bool
+still_there(const struct mpath *m)
+{
+    struct stat st;
+
+    FAIL_POINT("mpath.vanish", return false);
+    return stat(m->path, &st) == 0 && st.st_dev == m->dev && st.st_ino == m->ino && access(m->store_dir, F_OK) == 0;
+}
+
+bool
+mpath_alive(struct mpath *m)
+{
+    if (still_there(m))
+        return true;
+    mpath_trouble(m, -AIS_E_NOENT);
+    return false;
+}
+
+/* Can it be read at all? A read-only one stays: what it has can be served. */
+static bool
+readable(const struct mpath *m)
+{
+    char           path[512];
+    auto_close int fd = -1;
+    char           c;
+
+    snprintf(path, sizeof(path), "%s/state", m->store_dir);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    return fd >= 0 && pread(fd, &c, 1, 0) >= 0;
+}
+
+/* Nothing of it is touched again: descriptors go, placement passes it over. */
+static void
+mpath_fail(struct mpath *m, const char *why)
+{
+    int ok = MPATH_OK, disabled = MPATH_DISABLED;
+
+    if (!atomic_compare_exchange_strong(&m->state, &ok, MPATH_FAILED) &&
+        !atomic_compare_exchange_strong(&m->state, &disabled, MPATH_FAILED))
+        return;
+    log_error("mountpath failed", { "mountpath", LZ(m->path) }, { "why", LZ(why) });
+    cache_drop_all(m->store, 0, m);
+}
+
+static void
+check_blocking(void *arg)
+{
+    struct mpath *m = arg;
+
+    if (index_failed(m->index))
+        mpath_fail(m, "bus error in the index");
+    else if (!still_there(m))
+        mpath_fail(m, "it is gone");
+    else if (atomic_load(&m->troubled) && !readable(m))
+        mpath_fail(m, "it cannot be read");
+    atomic_store(&m->troubled, false);
+    atomic_store(&m->checking, false);
+    atomic_fetch_sub(&m->store->trash_busy, 1);
+}
+
+void
+mpath_trouble(struct mpath *m, int rc)
+{
+    if (rc == -AIS_E_IO)
+        atomic_fetch_add(&m->store->io_errors, 1);
+    if (rc != 0 && rc != -AIS_E_IO && rc != -AIS_E_NOENT && rc != -AIS_E_READONLY)
+        return;
+    if (rc != 0)
+        atomic_store(&m->troubled, true);
+    if (atomic_load(&m->state) == MPATH_FAILED || atomic_exchange(&m->checking, true))
+        return;
+    atomic_fetch_add(&m->store->trash_busy, 1); /* store_close waits */
+    offload_async(m->store->run, check_blocking, m);
+}
+
+/* --- state file --- */
 
 static bool
 read_line(const char *path, char *out, size_t n)
@@ -204,292 +360,174 @@ read_line(const char *path, char *out, size_t n)
     return ok;
 }
 
+static void
+boot_id(char out[64])
+{
+    snprintf(out, 64, "?");
+    (void)read_line("/proc/sys/kernel/random/boot_id", out, 64);
+}
+
+/* Written beside and renamed: a half-written state would be taken for none. */
 static int
 write_state(struct mpath *m, const char *state)
 {
-    char           path[512], boot[64] = "?", line[128];
+    char           path[512], tmp[520], boot[64], line[128];
     auto_close int fd = -1;
     int            n;
 
-    (void)read_line("/proc/sys/kernel/random/boot_id", boot, sizeof(boot));
-    snprintf(path, sizeof(path), "%s/" STORE_DIR "/state", m->path);
+    boot_id(boot);
+    snprintf(path, sizeof(path), "%s/state", m->store_dir);
+    snprintf(tmp, sizeof(tmp), "%s.new", path);
     n = snprintf(line, sizeof(line), "%s %s\n", state, boot);
-    fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0 || write(fd, line, (size_t)n) != n || fsync(fd) < 0)
+    fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0 || write(fd, line, (size_t)n) != n || fsync(fd) < 0 || rename(tmp, path) < 0)
         return err_from_errno(errno);
     return 0;
 }
 
-/* Was the machine restarted while this mountpath was in use? Then the index cannot be believed. */
+/* Did the machine go down while this mountpath was in use? Then what the journal names is verified. */
 static bool
 unclean_boot(struct mpath *m)
 {
-    char path[512], line[128], boot[64] = "?";
+    char path[512], line[128], boot[64];
 
-    (void)read_line("/proc/sys/kernel/random/boot_id", boot, sizeof(boot));
-    snprintf(path, sizeof(path), "%s/" STORE_DIR "/state", m->path);
+    boot_id(boot);
+    snprintf(path, sizeof(path), "%s/state", m->store_dir);
     if (!read_line(path, line, sizeof(line)))
-        return false;
-    return strncmp(line, "open ", 5) == 0 && strcmp(line + 5, boot) != 0;
+        return true; /* new, or nobody knows */
+    return strncmp(line, "closed ", 7) != 0 && (strncmp(line, "open ", 5) != 0 || strcmp(line + 5, boot) != 0);
+}
+
+/* --- opening --- */
+
+static int
+open_dirs(struct mpath *m, struct err *e)
+{
+    char        trash[512];
+    struct stat st;
+    int         rc;
+
+    if (stat(m->path, &st) < 0 || !S_ISDIR(st.st_mode))
+        return err_set(e, AIS_E_NOMPATH, "mountpath %s does not exist or is not a directory", m->path);
+    m->dev = st.st_dev;
+    m->ino = st.st_ino;
+    rc = check_id(m, e);
+    if (rc < 0)
+        return rc;
+    snprintf(trash, sizeof(trash), "%s/" TRASH_DIR, m->path);
+    m->rootfd = open(m->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    rc = m->rootfd < 0 ? err_from_errno(errno) : mkdirs(m->store_dir);
+    if (rc == 0)
+        rc = mkdirs(trash);
+    return rc < 0 ? err_set(e, -rc, "mountpath %s: cannot be written: %s", m->path, err_text(rc)) : 0;
+}
+
+/* The counter of generations goes on from what was given out before, also when the clock was set back. */
+static int
+counter_from_index(struct mpath *m)
+{
+    struct store *s = m->store;
+    uint64_t      was, now = atomic_load(&s->counter);
+    int           rc = index_number_get(m->index, "counter", &was);
+
+    was += 1ULL << 32; /* more than was given out after that was noted */
+    while (rc == 0 && was > now && was > (1ULL << 32) && !atomic_compare_exchange_weak(&s->counter, &now, was))
+        ;
+    return rc;
+}
+
+static int
+open_index(struct mpath *m, struct err *e)
+{
+    char dir[512];
+    bool fresh;
+    int  rc;
+
+    snprintf(dir, sizeof(dir), "%s/index", m->store_dir);
+    m->unclean = unclean_boot(m);
+    rc = index_open(dir, &m->index, &fresh, e);
+    if (rc < 0)
+        return rc;
+    rc = counter_from_index(m);
+    if (rc < 0)
+        return err_set(e, -rc, "index of %s: %s", m->path, err_text(rc));
+    m->rows = rows_new(m->index);
+    return journal_open(m->store_dir, atomic_load(&m->total), &m->journal, e);
+}
+
+static struct mpath *
+mpath_new(struct store *s, const char *path, const char *label)
+{
+    struct mpath *m = xcalloc(1, sizeof(*m));
+
+    m->store = s;
+    m->rootfd = m->journal.seg.fd = -1;
+    snprintf(m->path, sizeof(m->path), "%s", path);
+    while (strlen(m->path) > 1 && m->path[strlen(m->path) - 1] == '/')
+        m->path[strlen(m->path) - 1] = '\0';
+    snprintf(m->store_dir, sizeof(m->store_dir), "%s/" STORE_DIR, m->path);
+    snprintf(m->label, sizeof(m->label), "%s", label == NULL ? "" : label);
+    m->digest = hrw_digest(m->path, strlen(m->path));
+    m->arena = arena_new(64 * KIB, 256 * MIB);
+    sbuf_init(&m->group, 256 * MIB);
+    checkpoint_init(m);
+    return m;
+}
+
+static void
+mpath_free(struct mpath *m)
+{
+    checkpoint_fini(m);
+    recover_done(m);
+    journal_close(&m->journal);
+    rows_free(m->rows);
+    index_close(m->index);
+    fd_close(&m->rootfd);
+    sbuf_fini(&m->group);
+    arena_free(m->arena);
+    free(m);
 }
 
 int
 mpath_open(struct store *s, const char *path, const char *label, struct mpath **out, struct err *e)
 {
-    struct mpath *m = xcalloc(1, sizeof(*m));
-    char          dir[512];
-    bool          fresh = false;
-    struct stat   st;
-    int           rc;
+    struct mpath *m = mpath_new(s, path, label);
+    int           rc = open_dirs(m, e);
 
-    m->store = s;
-    m->jfd = m->rootfd = -1;
-    snprintf(m->path, sizeof(m->path), "%s", path);
-    while (strlen(m->path) > 1 && m->path[strlen(m->path) - 1] == '/')
-        m->path[strlen(m->path) - 1] = '\0';
-    snprintf(m->label, sizeof(m->label), "%s", label == NULL ? "" : label);
-    m->digest = hrw_digest(m->path, strlen(m->path));
-    if (stat(m->path, &st) < 0 || !S_ISDIR(st.st_mode)) {
-        rc = err_set(e, AIS_E_NOMPATH, "mountpath %s does not exist or is not a directory", m->path);
-        goto fail;
-    }
-    rc = check_id(m, e);
-    if (rc < 0)
-        goto fail;
-    m->rootfd = open(m->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    snprintf(dir, sizeof(dir), "%s/" STORE_DIR, m->path);
-    rc = mkdirs(dir);
     if (rc == 0) {
-        snprintf(dir, sizeof(dir), "%s/" TRASH_DIR, m->path);
-        rc = mkdirs(dir);
+        probe(m);
+        fs_of(m);
+        mpath_stat(m);
+        rc = open_index(m, e);
     }
-    if (rc < 0 || m->rootfd < 0) {
-        rc = err_set(e, rc < 0 ? -rc : AIS_E_IO, "mountpath %s: cannot be written: %s", m->path, err_text(rc));
-        goto fail;
-    }
-    probe(m);
-    fs_of(m);
-    mpath_stat(m);
-    snprintf(dir, sizeof(dir), "%s/" STORE_DIR "/index", m->path);
-    m->rebuild = unclean_boot(m);
-    rc = index_open(dir, m->rebuild, &m->index, &fresh, e);
-    if (rc < 0)
-        goto fail;
-    snprintf(dir, sizeof(dir), "%s/" STORE_DIR "/journal", m->path);
-    m->jfd = open(dir, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    rc = m->jfd < 0 ? err_set(e, -err_from_errno(errno), "cannot open the journal %s: %s", dir, strerror(errno)) : 0;
-    if (rc == 0)
+    if (rc == 0) {
+        reserve_make(m);
         rc = write_state(m, "open");
+    }
     if (rc == 0)
         rc = worker_new(s->run, "committer", commit_batch, m, 0, &m->committer);
-    if (rc < 0)
-        goto fail;
+    if (rc == 0)
+        rc = worker_new(s->run, "checkpoint", checkpoint_batch, m, MAX(s->conf.fast_flush_ns * 3 / 4, MSEC_NS(1)),
+                        &m->checkpointer);
+    if (rc < 0) {
+        worker_free(m->committer);
+        mpath_free(m);
+        return err_fill(e, rc);
+    }
     *out = m;
     return 0;
-fail:
-    index_close(m->index);
-    fd_close(&m->jfd);
-    fd_close(&m->rootfd);
-    free(m);
-    return err_fill(e, rc);
 }
 
 void
 mpath_close(struct mpath *m)
 {
-    if (m == NULL)
-        return;
+    bool clean;
+
     worker_free(m->committer);
-    if (m->rootfd >= 0)
-        (void)syncfs(m->rootfd);
-    index_close(m->index);
-    (void)write_state(m, "closed");
-    fd_close(&m->jfd);
-    fd_close(&m->rootfd);
-    free(m);
-}
-
-/* --- trash --- */
-
-static int
-rm_one(const char *path, const struct stat *st, int type, struct FTW *f)
-{
-    UNUSED(st);
-    UNUSED(type);
-    UNUSED(f);
-    (void)remove(path);
-    return 0;
-}
-
-struct sweep {
-    struct store *s;
-};
-
-static void
-sweep_blocking(void *arg)
-{
-    struct store *s = arg;
-
-    for (unsigned i = 0; i < s->n; i++) {
-        char           dir[512], path[1024];
-        DIR           *d;
-        struct dirent *de;
-
-        if (s->mpaths[i] == NULL)
-            continue;
-        snprintf(dir, sizeof(dir), "%s/" TRASH_DIR, s->mpaths[i]->path);
-        d = opendir(dir);
-        while (d != NULL && (de = readdir(d)) != NULL) {
-            if (strcmp(de->d_name, ".") == 0 || strcmp(de->d_name, "..") == 0)
-                continue;
-            snprintf(path, sizeof(path), "%s/%s", dir, de->d_name);
-            (void)nftw(path, rm_one, 32, FTW_DEPTH | FTW_PHYS);
-        }
-        if (d != NULL)
-            closedir(d);
-        mpath_stat(s->mpaths[i]);
-    }
-    atomic_fetch_sub(&s->trash_busy, 1);
-}
-
-void
-trash_sweep(struct store *s)
-{
-    atomic_fetch_add(&s->trash_busy, 1);
-    offload_async(s->run, sweep_blocking, s);
-}
-
-void
-trash_dir(struct mpath *m, const char *path)
-{
-    char        to[FQN_MAX];
-    const char *base = strrchr(path, '/');
-
-    snprintf(to, sizeof(to), "%s/" TRASH_DIR "/%s.%llx.%x", m->path, base == NULL ? path : base + 1,
-             (unsigned long long)clock_real(), (unsigned)atomic_fetch_add(&m->seq, 1));
-    if (rename(path, to) < 0 && errno != ENOENT)
-        log_warn("cannot move to trash", { "path", LZ(path) }, { "error", LZ(strerror(errno)) });
-}
-
-/* --- rebuilding --- */
-
-struct rebuild {
-    struct mpath     *m;
-    const struct bck *b;
-    struct index_txn *txn;
-    unsigned          in_txn;
-    uint64_t          objects, skipped;
-    size_t            base; /* length of ".../%ob/" */
-    int               rc;
-    char              path[FQN_MAX];
-};
-
-static void
-rebuild_file(struct rebuild *rb)
-{
-    auto_close int fd = open(rb->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    struct str     name = str_z(rb->path + rb->base);
-    char           raw[LMETA_MAX], real[OBJ_NAME_MAX + 1];
-    struct lmeta   meta;
-    struct obj    *o = NULL;
-    struct ientry  en;
-    ssize_t        n;
-
-    if (fd < 0)
-        return;
-    n = fgetxattr(fd, LMETA_XATTR, raw, sizeof(raw));
-    if (n <= 0 || lmeta_decode(raw, (size_t)n, &meta) < 0) {
-        rb->skipped++;
-        return;
-    }
-    for (unsigned i = 0; i < meta.ncustom; i++)
-        if (str_eqz(meta.custom[i].k, "orig_fntl") && layout_name_of_orig(meta.custom[i].v).n > 0) {
-            if (!str_copyz(layout_name_of_orig(meta.custom[i].v), real, sizeof(real)))
-                return;
-            name = str_z(real);
-        }
-    /* A mirror copy lists where the main replica lies; only the file at the mountpath that owns the name is indexed. */
-    if (mpath_of(rb->m->store, rb->b, name) != rb->m)
-        return;
-    if (obj_load_fd(rb->m, rb->b, name, rb->path, fd, &o) < 0) {
-        rb->skipped++;
-        return;
-    }
-    entry_of(o, &en);
-    if (rb->txn == NULL)
-        rb->rc = index_begin(rb->m->index, &rb->txn);
-    if (rb->rc == 0)
-        rb->rc = index_put(rb->txn, rb->b->bid, name, &en);
-    obj_close(o);
-    if (rb->rc == 0 && ++rb->in_txn >= 4096) {
-        rb->rc = index_commit(rb->txn);
-        rb->txn = NULL;
-        rb->in_txn = 0;
-    }
-    rb->objects++;
-}
-
-static void
-rebuild_dir(struct rebuild *rb)
-{
-    size_t         n = strlen(rb->path);
-    DIR           *d = opendir(rb->path);
-    struct dirent *de;
-
-    while (d != NULL && rb->rc == 0 && (de = readdir(d)) != NULL) {
-        struct stat st;
-        int         type = de->d_type;
-
-        if (strcmp(de->d_name, ".") == 0 || strcmp(de->d_name, "..") == 0 ||
-            (size_t)snprintf(rb->path + n, sizeof(rb->path) - n, "/%s", de->d_name) >= sizeof(rb->path) - n)
-            continue;
-        if (type == DT_UNKNOWN && lstat(rb->path, &st) == 0)
-            type = S_ISDIR(st.st_mode) ? DT_DIR : S_ISREG(st.st_mode) ? DT_REG : DT_UNKNOWN;
-        if (type == DT_DIR)
-            rebuild_dir(rb);
-        else if (type == DT_REG)
-            rebuild_file(rb);
-        rb->path[n] = '\0';
-    }
-    if (d != NULL)
-        closedir(d);
-}
-
-int
-rebuild_bck(struct mpath *m, const struct bck *b, uint64_t *objects, struct err *e)
-{
-    struct rebuild rb = { .m = m, .b = b };
-    bool           left = true;
-    int            n = layout_ct(m->path, b, CT_OBJ, rb.path);
-
-    rb.base = (size_t)n + 1;
-    while (rb.rc == 0 && left) {
-        rb.rc = index_begin(m->index, &rb.txn);
-        if (rb.rc == 0)
-            rb.rc = index_del_some(rb.txn, b->bid, 10000, &left);
-        if (rb.rc == 0) {
-            rb.rc = index_commit(rb.txn);
-            rb.txn = NULL;
-        }
-    }
-    if (rb.rc == 0)
-        rebuild_dir(&rb);
-    if (rb.rc == 0 && rb.txn == NULL)
-        rb.rc = index_begin(m->index, &rb.txn);
-    if (rb.rc == 0)
-        rb.rc = index_bck_mark(rb.txn, b->bid, true);
-    if (rb.rc == 0) {
-        rb.rc = index_commit(rb.txn);
-        rb.txn = NULL;
-    }
-    if (rb.txn != NULL)
-        index_abort(rb.txn);
-    if (rb.rc < 0)
-        return err_set(e, -rb.rc, "cannot rebuild the index of %.*s on %s: %s", STR_FMT(b->name), m->path, err_text(rb.rc));
-    if (rb.objects > 0 || rb.skipped > 0)
-        log_info("index rebuilt", { "mountpath", LZ(m->path) }, { "bucket", LSTR(b->name) }, { "objects", LU64(rb.objects) },
-                 { "unreadable", LU64(rb.skipped) });
-    atomic_fetch_add(&m->store->rebuilt, rb.objects);
-    *objects = rb.objects;
-    return 0;
+    worker_free(m->checkpointer);
+    m->checkpointer = NULL;
+    clean = atomic_load(&m->adopted) && checkpoint_run(m, NULL) >= 0;
+    if (clean && atomic_load(&m->state) != MPATH_FAILED)
+        (void)write_state(m, "closed");
+    mpath_free(m);
 }

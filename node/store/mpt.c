@@ -1,21 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Multipart uploads and appends. jobs-and-services.md 5, native-api.md 4.5, 4.9.
+ * Multipart uploads. jobs-and-services.md 5, native-api.md 4.9.
  *
- * An upload lives in memory; its parts are files. What a dead process left is swept when the bucket is adopted. Runs on: fibers.
+ * An upload lives in memory and in a log beside the index of its object's mountpath, which is read again when the bucket is adopted:
+ * an acknowledged part outlives the process. Runs on: fibers.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "base/failpoint.h"
+#include "base/log.h"
 #include "base/util.h"
 #include "run/disk.h"
 #include "store/store_impl.h"
+#include "store/uplog.h"
 
 struct part {
     unsigned     num;
@@ -24,32 +28,25 @@ struct part {
     char        *path;
 };
 
-/*
- * Whoever gives parts their names, completes or aborts holds the upload: a part that comes late must not replace a chunk of the
- * completed object, and two of the same number must leave the file and the note of the same one. Waiters come in order.
- */
-struct up_waiter {
-    struct park park;
-    TAILQ_ENTRY(up_waiter) link;
-    bool queued;
-};
-
 struct upload {
-    struct hnode node;
-    char         id[40];
-    uint64_t     bid;
-    char        *name;
-    struct part *parts; /* sorted by number */
-    unsigned     n, cap;
-    unsigned     ncustom;
-    struct kv    custom[LMETA_MAX_CUSTOM];
-    struct arena *arena;
-    int64_t      created;
-    bool         held;
-    TAILQ_HEAD(, up_waiter) waiters; /* under up_mtx, like held */
+    struct hnode  node;
+    struct mpath *m;     /* where its log lies */
+    char          id[40];
+    uint64_t      bid;
+    struct str    name;
+    struct part  *parts; /* sorted by number */
+    unsigned      n, cap;
+    unsigned      ncustom;
+    struct kv     custom[LMETA_MAX_CUSTOM];
+    struct arena *arena; /* name, custom */
+    int64_t       created;
 };
 
-#define UP_WAIT SEC_NS(60)
+/*
+ * Whoever gives parts their names, completes or aborts holds the upload (its id, as a name of no bucket): a part that comes late
+ * must not replace a chunk of the completed object, and two of the same number must leave the file and the note of the same one.
+ */
+#define UPLOADS_BID UINT64_MAX
 
 static void
 upload_free(struct upload *u)
@@ -57,7 +54,6 @@ upload_free(struct upload *u)
     for (unsigned i = 0; i < u->n; i++)
         free(u->parts[i].path);
     free(u->parts);
-    free(u->name);
     arena_free(u->arena);
     free(u);
 }
@@ -74,15 +70,21 @@ mpt_fini(struct store *s)
     hmap_fini(&s->uploads);
 }
 
+static uint64_t
+id_hash(struct str id)
+{
+    return hash_bytes(id.p, id.n, 7);
+}
+
 static struct upload *
 find_locked(struct store *s, const struct bck *b, struct str name, struct str id)
 {
-    uint64_t h = hash_bytes(id.p, id.n, 7);
+    uint64_t h = id_hash(id);
 
     for (struct hnode *n = hmap_first(&s->uploads, h); n != NULL; n = hmap_next_same(n, h)) {
         struct upload *u = CONTAINER_OF(n, struct upload, node);
 
-        if (str_eqz(id, u->id) && u->bid == b->bid && str_eqz(name, u->name))
+        if (str_eqz(id, u->id) && u->bid == b->bid && str_eq(name, u->name))
             return u;
     }
     return NULL;
@@ -95,134 +97,280 @@ no_upload(const struct bck *b, struct str name, struct str id, struct err *e)
                    provider_scheme(b->provider), STR_FMT(b->name), STR_FMT(name));
 }
 
-static struct up_waiter *
-waiter_pop_locked(struct upload *u)
-{
-    struct up_waiter *w = TAILQ_FIRST(&u->waiters);
-
-    if (w != NULL) {
-        TAILQ_REMOVE(&u->waiters, w, link);
-        w->queued = false;
-    }
-    return w;
-}
-
 /* Wait until the upload is ours alone. -AIS_E_NOENT: there is none, or no longer. May park. */
 static int
-upload_hold(struct store *s, const struct bck *b, struct str name, struct str id, struct upload **out, struct err *e)
+upload_hold(struct store *s, const struct bck *b, struct str name, struct str id, struct nhold *h, struct upload **out,
+            struct err *e)
 {
-    struct up_waiter w = { .queued = false };
-    struct upload   *u;
-    bool             wait = false;
-    int              rc = 0;
+    int rc = nlock(&s->names, UPLOADS_BID, id, true, h);
 
-    pthread_mutex_lock(&s->up_mtx);
-    u = find_locked(s, b, name, id);
-    if (u == NULL) {
-        rc = -AIS_E_NOENT;
-    } else if (!u->held) {
-        u->held = true;
-    } else {
-        park_init(&w.park);
-        wait = w.queued = true;
-        TAILQ_INSERT_TAIL(&u->waiters, &w, link);
-    }
-    pthread_mutex_unlock(&s->up_mtx);
-    if (wait) {
-        rc = park_wait(&w.park, clock_mono() + UP_WAIT);
-        pthread_mutex_lock(&s->up_mtx);
-        if (w.queued) /* gave up; nobody took us off, so the upload is still there */
-            TAILQ_REMOVE(&u->waiters, &w, link);
-        pthread_mutex_unlock(&s->up_mtx);
-    }
-    if (rc == -AIS_E_NOENT)
-        return no_upload(b, name, id, e);
     if (rc < 0)
         return err_set(e, -rc, "multipart upload \"%.*s\": %s", STR_FMT(id), err_text(rc));
-    *out = u;
-    return 0;
-}
-
-/* To the next in line. */
-static void
-upload_leave(struct store *s, struct upload *u)
-{
-    struct up_waiter *w;
-
     pthread_mutex_lock(&s->up_mtx);
-    for (w = waiter_pop_locked(u); w != NULL && !park_wake(&w->park, 0); w = waiter_pop_locked(u))
-        ;
-    u->held = w != NULL;
+    *out = find_locked(s, b, name, id);
     pthread_mutex_unlock(&s->up_mtx);
+    if (*out != NULL)
+        return 0;
+    nunlock(&s->names, h);
+    return no_upload(b, name, id, e);
 }
 
 /* The holder ends the upload; who waits for it learns that it is gone. */
 static void
-upload_drop(struct store *s, struct upload *u)
+upload_drop(struct store *s, struct upload *u, struct nhold *h)
 {
-    struct up_waiter *w;
-
     pthread_mutex_lock(&s->up_mtx);
     hmap_del(&s->uploads, &u->node);
-    for (w = waiter_pop_locked(u); w != NULL; w = waiter_pop_locked(u))
-        park_wake(&w->park, -AIS_E_NOENT);
     pthread_mutex_unlock(&s->up_mtx);
+    nunlock(&s->names, h);
     upload_free(u);
+}
+
+static struct upload *
+upload_new(struct mpath *m, uint64_t bid, struct str name, const struct kv *custom, unsigned ncustom)
+{
+    struct upload *u = xcalloc(1, sizeof(*u));
+
+    u->m = m;
+    u->bid = bid;
+    u->arena = arena_new(256, 2 * MIB);
+    u->name = arena_str(u->arena, name);
+    for (unsigned i = 0; i < ncustom && i < LMETA_MAX_CUSTOM; i++)
+        u->custom[u->ncustom++] = (struct kv){ arena_str(u->arena, custom[i].k), arena_str(u->arena, custom[i].v) };
+    return u;
+}
+
+static void
+upload_add(struct store *s, struct upload *u)
+{
+    pthread_mutex_lock(&s->up_mtx);
+    hmap_add(&s->uploads, &u->node, id_hash(str_z(u->id)));
+    pthread_mutex_unlock(&s->up_mtx);
+}
+
+/* Note a part that has its file; up_mtx held, or nobody else knows the upload. */
+static void
+part_note(struct upload *u, unsigned num, uint64_t size, const struct cksum *ck, struct str path)
+{
+    unsigned i = 0;
+
+    while (i < u->n && u->parts[i].num < num)
+        i++;
+    if (i == u->n || u->parts[i].num != num) {
+        if (u->n == u->cap) {
+            u->cap = MAX(u->cap * 2, 8u);
+            u->parts = xrealloc(u->parts, u->cap * sizeof(*u->parts));
+        }
+        memmove(&u->parts[i + 1], &u->parts[i], (u->n - i) * sizeof(*u->parts));
+        u->parts[i] = (struct part){ .num = num };
+        u->n++;
+    }
+    free(u->parts[i].path);
+    u->parts[i].path = xstrndup(path.p, path.n);
+    u->parts[i].size = size;
+    u->parts[i].cksum = *ck;
+}
+
+/* --- the log --- */
+
+#define UPLOADS_DIR "uploads"
+
+static void
+uplog_path(const struct mpath *m, const char *id, char out[400])
+{
+    snprintf(out, 400, "%s/" UPLOADS_DIR "/%s", m->store_dir, id);
+}
+
+static int
+uplog_append(const struct mpath *m, const char *id, const struct uprec *r, int flags, bool durable)
+{
+    char           path[400];
+    struct sbuf    b;
+    auto_close int fd = -1;
+    int            rc;
+
+    FAIL_POINT("upload.log", return failpoint_error(-AIS_E_IO));
+    uplog_path(m, id, path);
+    sbuf_init(&b, 2 * SIDE_MAX);
+    uprec_encode(r, &b);
+    rc = !sbuf_ok(&b) ? -AIS_E_NOMEM : flags & O_CREAT ? mkdirs_parent(path) : 0;
+    if (rc == 0) {
+        fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC | flags, 0600);
+        rc = fd < 0 ? err_from_errno(errno) : write_all(fd, b.p, b.n);
+    }
+    if (rc == 0 && durable && fdatasync(fd) < 0)
+        rc = err_from_errno(errno);
+    sbuf_fini(&b);
+    return rc;
+}
+
+struct log_new {
+    struct upload    *u;
+    const struct bck *b;
+    int               rc;
+};
+
+static void
+log_new_blocking(void *arg)
+{
+    struct log_new *l = arg;
+    struct uprec    r = { .kind = UPREC_HEAD, .bid = l->u->bid, .created_ns = l->u->created, .name = l->u->name };
+    struct sbuf     side;
+
+    sbuf_init(&side, SIDE_MAX);
+    side_encode(l->u->custom, l->u->ncustom, &side);
+    r.custom = sbuf_str(&side);
+    l->rc = uplog_append(l->u->m, l->u->id, &r, O_CREAT | O_EXCL, l->b->durable);
+    sbuf_fini(&side);
+}
+
+static void
+uplog_remove(const struct upload *u)
+{
+    char path[400];
+
+    uplog_path(u->m, u->id, path);
+    (void)unlink(path);
+}
+
+/* A part of the log, if its file is there and whole. */
+static void
+part_again(struct upload *u, const struct uprec *r)
+{
+    auto_free char *path = xstrndup(r->path.p, r->path.n);
+    struct stat     st;
+
+    if (stat(path, &st) == 0 && (uint64_t)st.st_size == r->size)
+        part_note(u, r->num, r->size, &r->cksum, r->path);
+}
+
+/* The upload that a log tells of; NULL when it is of another bucket or unreadable. */
+static struct upload *
+upload_again(struct mpath *m, uint64_t bid, const char *id, struct str log)
+{
+    struct kv     *custom = xcalloc(LMETA_MAX_CUSTOM, sizeof(*custom));
+    struct upload *u = NULL;
+    struct uprec   r;
+    unsigned       n;
+
+    if (uprec_next(&log, &r) && r.kind == UPREC_HEAD && r.bid == bid && strlen(id) < sizeof(u->id) &&
+        side_decode(r.custom.p, r.custom.n, custom, &n) == 0) {
+        u = upload_new(m, bid, r.name, custom, n);
+        u->created = r.created_ns;
+        memcpy(u->id, id, strlen(id));
+        while (uprec_next(&log, &r))
+            if (r.kind == UPREC_PART)
+                part_again(u, &r);
+    }
+    free(custom);
+    return u;
+}
+
+struct recovering {
+    struct store     *s;
+    const struct bck *b;
+    struct mpath     *m;
+};
+
+static void
+recover_blocking(void *arg)
+{
+    struct recovering *r = arg;
+    char               dir[400], path[700];
+    DIR               *d;
+    struct dirent     *de;
+
+    snprintf(dir, sizeof(dir), "%s/" UPLOADS_DIR, r->m->store_dir);
+    d = opendir(dir);
+    while (d != NULL && (de = readdir(d)) != NULL) {
+        struct upload *u;
+        char          *p;
+        size_t         n;
+
+        snprintf(path, sizeof(path), "%s/%s", dir, de->d_name);
+        if (de->d_name[0] == '.' || file_slurp(path, 64 * MIB, &p, &n) < 0)
+            continue;
+        u = upload_again(r->m, r->b->bid, de->d_name, str_from(p, n));
+        if (u != NULL)
+            upload_add(r->s, u);
+        free(p);
+    }
+    if (d != NULL)
+        closedir(d);
+}
+
+int
+mpt_recover(struct store *s, const struct bck *b, struct mpath *m)
+{
+    struct recovering r = { .s = s, .b = b, .m = m };
+
+    if (!atomic_load(&m->adopted))
+        offload(recover_blocking, &r);
+    return 0;
+}
+
+static void
+make_id(char id[40])
+{
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    uint64_t          r = 0;
+
+    for (int i = 0; i < 12; i++, r /= sizeof(letters) - 1) {
+        if (i % 6 == 0)
+            r = rand_u64();
+        id[i] = letters[r % (sizeof(letters) - 1)];
+    }
 }
 
 int
 mpt_create(struct store *s, const struct bck *b, struct str name, const struct put_attrs *a, char id[40], struct err *e)
 {
-    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-    struct upload    *u;
-    uint64_t          r = rand_u64();
+    struct mpath  *m = mpath_of(s, b, name);
+    struct log_new l = { .b = b };
+    char           path[FQN_MAX];
 
-    if (!layout_is_path(name))
-        return err_set(e, AIS_E_UNSUPP, "%.*s: a multipart object needs a name that can be a path", STR_FMT(name));
-    u = xcalloc(1, sizeof(*u));
-    for (int i = 0; i < 12; i++, r /= sizeof(letters) - 1) {
-        if (i == 6)
-            r = rand_u64();
-        u->id[i] = letters[r % (sizeof(letters) - 1)];
+    if (m == NULL)
+        return err_set(e, AIS_E_IO, "no mountpaths are available");
+    if (a->ncustom >= LMETA_MAX_CUSTOM)
+        return err_set(e, AIS_E_TOOBIG, "%.*s: more than %d custom metadata entries", STR_FMT(name), LMETA_MAX_CUSTOM - 1);
+    l.u = upload_new(m, b->bid, name, a->custom, a->ncustom);
+    make_id(l.u->id);
+    l.u->created = clock_real();
+    if (layout_part(m->path, b, name, str_z(l.u->id), 1, path) < 0)
+        l.rc = -AIS_E_INVAL;
+    else
+        offload(log_new_blocking, &l);
+    if (l.rc < 0) {
+        upload_free(l.u);
+        mpath_trouble(m, l.rc);
+        return err_set(e, -l.rc, "%.*s: cannot begin an upload: %s", STR_FMT(name), err_text(l.rc));
     }
-    u->bid = b->bid;
-    u->name = xstrndup(name.p, name.n);
-    u->arena = arena_new(256, 64 * KIB);
-    u->created = clock_real();
-    TAILQ_INIT(&u->waiters);
-    for (unsigned i = 0; i < a->ncustom && i < LMETA_MAX_CUSTOM; i++)
-        u->custom[u->ncustom++] = (struct kv){ arena_str(u->arena, a->custom[i].k), arena_str(u->arena, a->custom[i].v) };
-    memcpy(id, u->id, sizeof(u->id));
-    pthread_mutex_lock(&s->up_mtx);
-    hmap_add(&s->uploads, &u->node, hash_bytes(u->id, strlen(u->id), 7));
-    pthread_mutex_unlock(&s->up_mtx);
+    memcpy(id, l.u->id, sizeof(l.u->id));
+    upload_add(s, l.u);
     return 0;
 }
 
 /* Chunk 1 lies on the object's own mountpath, the others where (upload id + number) falls. */
-static int
-part_path(struct store *s, const struct bck *b, struct str name, const char *id, unsigned num, char out[FQN_MAX + 64],
-          struct mpath **m)
+static struct mpath *
+part_mpath(struct store *s, const struct bck *b, struct str name, struct str id, unsigned num)
 {
-    char key[64], dir[FQN_MAX];
+    char key[64];
     int  n;
 
-    snprintf(key, sizeof(key), "%s%04u", id, num);
-    *m = num == 1 ? mpath_of(s, b, name) : mpath_of_digest(s, hrw_digest(key, strlen(key)));
-    if (*m == NULL || layout_obj((*m)->path, b, CT_CHUNK, name, dir) < 0)
-        return -AIS_E_INVAL;
-    n = snprintf(out, FQN_MAX + 64, "%s.%s.%04u", dir, id, num);
-    return n < FQN_MAX ? 0 : -AIS_E_INVAL;
+    if (num == 1)
+        return mpath_of(s, b, name);
+    n = snprintf(key, sizeof(key), "%.*s%04u", STR_FMT(id), num);
+    return mpath_of_digest(s, hrw_digest(key, (size_t)n));
 }
 
 int
 mpt_part(struct store *s, const struct bck *b, struct str name, struct str id, unsigned num, const struct put_attrs *a,
          struct put **out, struct err *e)
 {
-    char           path[FQN_MAX + 64], idz[40];
-    struct mpath  *m;
-    struct put    *p;
-    bool           known;
+    char             path[FQN_MAX];
+    struct mpath    *m;
+    struct put      *p;
+    bool             known;
     struct store_cap cap;
 
     pthread_mutex_lock(&s->up_mtx);
@@ -230,15 +378,15 @@ mpt_part(struct store *s, const struct bck *b, struct str name, struct str id, u
     pthread_mutex_unlock(&s->up_mtx);
     if (!known)
         return no_upload(b, name, id, e);
-    if (num < 1 || num > UFEST_MAX_CHUNKS) {
-        err_set(e, AIS_E_INTERNAL, "chunk-manifest[%s://%.*s/%.*s, id=%.*s]: invalid chunk number (%u)",
-                provider_scheme(b->provider), STR_FMT(b->name), STR_FMT(name), STR_FMT(id), num);
-        return -AIS_E_INTERNAL;
-    }
+    if (num < 1 || num > UFEST_MAX_CHUNKS)
+        return err_set(e, AIS_E_INTERNAL, "chunk-manifest[%s://%.*s/%.*s, id=%.*s]: invalid chunk number (%u)",
+                       provider_scheme(b->provider), STR_FMT(b->name), STR_FMT(name), STR_FMT(id), num);
     if (store_oos(s, &cap))
         return err_set(e, AIS_E_NOSPACE, "%s", cap.err);
-    (void)str_copyz(id, idz, sizeof(idz));
-    if (part_path(s, b, name, idz, num, path, &m) < 0)
+    m = part_mpath(s, b, name, id, num);
+    if (m == NULL)
+        return err_set(e, AIS_E_IO, "no mountpaths are available");
+    if (layout_part(m->path, b, name, id, num, path) < 0)
         return err_set(e, AIS_E_INVAL, "%.*s: the name is too long for a multipart upload", STR_FMT(name));
     p = put_new(s, m, b, name, a);
     if (p == NULL)
@@ -251,57 +399,55 @@ mpt_part(struct store *s, const struct bck *b, struct str name, struct str id, u
 }
 
 struct part_done {
-    struct put *p;
-    int         rc;
+    struct put          *p;
+    const struct upload *u;
+    const struct cksum  *ck;
+    int                  rc;
 };
 
+/* Name, then log: what the log names is there. */
 static void
 part_done_blocking(void *arg)
 {
     struct part_done *d = arg;
+    struct put       *p = d->p;
+    struct uprec      r = { .kind = UPREC_PART, .num = p->part_num, .size = p->size, .cksum = *d->ck, .path = str_z(p->part_path) };
 
-    if (rename(d->p->work, d->p->part_path) < 0)
+    if (p->bck.durable && fdatasync(p->fd) < 0)
         d->rc = err_from_errno(errno);
-}
-
-static void
-note_part(struct upload *u, const struct put *p, const struct cksum *ck)
-{
-    unsigned i = 0;
-
-    while (i < u->n && u->parts[i].num < p->part_num)
-        i++;
-    if (i == u->n || u->parts[i].num != p->part_num) {
-        if (u->n == u->cap) {
-            u->cap = MAX(u->cap * 2, 8u);
-            u->parts = xrealloc(u->parts, u->cap * sizeof(*u->parts));
-        }
-        memmove(&u->parts[i + 1], &u->parts[i], (u->n - i) * sizeof(*u->parts));
-        u->parts[i] = (struct part){ .num = p->part_num, .path = xstrdup(p->part_path) };
-        u->n++;
-    }
-    u->parts[i].size = p->size;
-    u->parts[i].cksum = *ck;
+    if (d->rc == 0)
+        d->rc = mkdirs_parent(p->part_path);
+    FAIL_POINT("part.rename", d->rc = failpoint_error(-AIS_E_IO));
+    if (d->rc == 0 && rename(p->work, p->part_path) < 0)
+        d->rc = err_from_errno(errno);
+    if (d->rc == 0)
+        d->rc = uplog_append(d->u->m, d->u->id, &r, 0, p->bck.durable);
 }
 
 /* The part's file is complete: give it its name and note it. */
 int
 mpt_part_done(struct put *p, const struct cksum *ck, struct err *e)
 {
-    struct part_done d = { .p = p };
-    struct upload   *u = NULL;
+    struct part_done d = { .p = p, .ck = ck };
+    struct store    *s = p->s;
+    struct nhold     h;
+    struct upload   *u;
     int              rc;
 
-    if (p->fd < 0) /* an empty part */
+    if (p->size == 0)
         return err_set(e, AIS_E_INVAL, "%.*s: a part cannot be empty", STR_FMT(p->name));
-    rc = upload_hold(p->s, &p->bck, p->name, str_z(p->part_id), &u, e);
+    rc = upload_hold(s, &p->bck, p->name, str_z(p->part_id), &h, &u, e);
     if (rc < 0)
         return rc;
+    d.u = u;
     offload(part_done_blocking, &d);
     if (d.rc == 0)
-        note_part(u, p, ck);
-    upload_leave(p->s, u);
-    return d.rc < 0 ? err_set(e, -d.rc, "%.*s: cannot store part %u: %s", STR_FMT(p->name), p->part_num, err_text(d.rc)) : 0;
+        part_note(u, p->part_num, p->size, ck, str_z(p->part_path));
+    nunlock(&s->names, &h);
+    if (d.rc == 0)
+        return 0;
+    mpath_trouble(p->m, d.rc);
+    return err_set(e, -d.rc, "%.*s: cannot store part %u: %s", STR_FMT(p->name), p->part_num, err_text(d.rc));
 }
 
 static void
@@ -309,56 +455,122 @@ remove_parts(void *arg)
 {
     struct upload *u = arg;
 
+    uplog_remove(u);
     for (unsigned i = 0; i < u->n; i++)
-        if (u->parts[i].path != NULL)
-            (void)unlink(u->parts[i].path);
+        (void)unlink(u->parts[i].path);
+}
+
+static void
+remove_log(void *arg)
+{
+    uplog_remove(arg);
 }
 
 int
 mpt_abort(struct store *s, const struct bck *b, struct str name, struct str id, struct err *e)
 {
-    struct upload *u = NULL;
-    int            rc = upload_hold(s, b, name, id, &u, e);
+    struct nhold   h;
+    struct upload *u;
+    int            rc = upload_hold(s, b, name, id, &h, &u, e);
 
     if (rc < 0)
         return rc;
     offload(remove_parts, u);
-    upload_drop(s, u);
+    upload_drop(s, u, &h);
     return 0;
 }
 
-/* The whole object's checksum, over all parts in order. */
+/* The id of an upload of the bucket; false when there is none. */
+static bool
+one_of(struct store *s, uint64_t bid, char id[40])
+{
+    bool is = false;
+
+    pthread_mutex_lock(&s->up_mtx);
+    for (struct hnode *n = hmap_iter(&s->uploads, NULL); n != NULL && !is; n = hmap_iter(&s->uploads, n)) {
+        struct upload *u = CONTAINER_OF(n, struct upload, node);
+
+        is = u->bid == bid;
+        if (is)
+            memcpy(id, u->id, sizeof(u->id));
+    }
+    pthread_mutex_unlock(&s->up_mtx);
+    return is;
+}
+
+static struct upload *
+by_id(struct store *s, const char *id)
+{
+    struct hnode *n;
+
+    pthread_mutex_lock(&s->up_mtx);
+    n = hmap_first(&s->uploads, id_hash(str_z(id)));
+    pthread_mutex_unlock(&s->up_mtx);
+    return n == NULL ? NULL : CONTAINER_OF(n, struct upload, node);
+}
+
+/* The bucket is gone, and the parts with it. */
+void
+mpt_drop_bck(struct store *s, uint64_t bid)
+{
+    struct nhold   h;
+    struct upload *u;
+    char           id[40];
+
+    while (one_of(s, bid, id)) {
+        if (nlock(&s->names, UPLOADS_BID, str_z(id), true, &h) < 0)
+            return; /* cancelled; its log is of a bucket that nobody will adopt */
+        u = by_id(s, id);
+        if (u != NULL) {
+            offload(remove_log, u);
+            upload_drop(s, u, &h);
+        } else {
+            nunlock(&s->names, &h);
+        }
+    }
+}
+
+/* The whole object's checksum, over all parts in order. In durable mode they are brought to stable storage on the way. */
 struct whole_hash {
     struct upload  *u;
     enum cksum_type type;
+    bool            durable;
     struct cksum    out;
     int             rc;
 };
+
+static int
+hash_part(const struct part *p, struct cksum_run *h, char *buf, size_t cap, bool durable)
+{
+    auto_close int fd = open(p->path, O_RDONLY | O_CLOEXEC);
+    ssize_t        k = fd < 0 ? -1 : 1;
+    uint64_t       n = 0;
+
+    while (h->type != CKSUM_NONE && k > 0 && (k = read(fd, buf, cap)) > 0) {
+        cksum_update(h, buf, (size_t)k);
+        n += (uint64_t)k;
+    }
+    if (k < 0 || (durable && fdatasync(fd) < 0))
+        return err_from_errno(errno);
+    return h->type != CKSUM_NONE && n != p->size ? -AIS_E_IO : 0;
+}
 
 static void
 hash_parts(void *arg)
 {
     struct whole_hash *w = arg;
-    struct cksum_run   h;
+    struct cksum_run   h = { .type = CKSUM_NONE };
     size_t             cap = 256 * KIB;
     char              *buf = malloc(cap);
 
-    w->rc = buf == NULL ? -AIS_E_NOMEM : cksum_init(&h, w->type);
-    if (w->rc < 0) {
-        free(buf);
-        return;
+    w->out.type = CKSUM_NONE;
+    w->rc = buf == NULL ? -AIS_E_NOMEM : w->type == CKSUM_NONE ? 0 : cksum_init(&h, w->type);
+    for (unsigned i = 0; w->rc == 0 && i < w->u->n; i++)
+        w->rc = hash_part(&w->u->parts[i], &h, buf, cap, w->durable);
+    if (h.type != CKSUM_NONE) {
+        cksum_final(&h, &w->out);
+        cksum_fini(&h);
     }
-    for (unsigned i = 0; w->rc == 0 && i < w->u->n; i++) {
-        auto_close int fd = open(w->u->parts[i].path, O_RDONLY | O_CLOEXEC);
-        ssize_t        k = fd < 0 ? -1 : 1;
-
-        while (k > 0 && (k = read(fd, buf, cap)) > 0)
-            cksum_update(&h, buf, (size_t)k);
-        if (k < 0)
-            w->rc = err_from_errno(errno);
-    }
-    cksum_final(&h, &w->out);
-    cksum_fini(&h);
     free(buf);
 }
 
@@ -387,289 +599,62 @@ check_parts(const struct upload *u, const struct mpt_part_ref *parts, unsigned n
     return 0;
 }
 
-int
-mpt_complete(struct store *s, const struct bck *b, struct str name, struct str id, const struct mpt_part_ref *parts, unsigned n,
-             struct obj **out, struct err *e)
+/* One commit: manifest and metadata from what is known of the parts. */
+static int
+complete(struct store *s, const struct bck *b, struct upload *u, const struct cksum *whole, struct obj **out, struct err *e)
 {
-    struct upload    *u = NULL;
-    struct whole_hash w = { .type = b->cksum };
-    struct put_attrs  attrs = { .length = -1 };
-    struct ufest      man = { .id = id, .flags = UFEST_COMPLETED };
-    struct cjob       j = { .op = COP_CHUNKED, .m = mpath_of(s, b, name), .b = b, .name = name, .fd = -1, .work = "",
-                            .attrs = &attrs, .ufest = &man };
-    int               rc;
+    static const struct put_attrs plain = { .length = -1 };
+    struct lmeta                  meta = { .cksum = *whole };
+    struct ufest                  man = { .id = str_z(u->id), .flags = UFEST_COMPLETED, .created_ns = u->created, .n = u->n };
+    struct cjob                   j = { .op = COP_CHUNKED, .m = mpath_of(s, b, u->name), .b = b, .name = u->name, .fd = -1,
+                                        .work = u->parts[0].path, .attrs = &plain, .ufest = &man, .meta = &meta };
+    int                           rc;
 
-    rc = upload_hold(s, b, name, id, &u, e);
-    if (rc < 0)
-        return rc;
-    w.u = u;
-    rc = check_parts(u, parts, n, e);
-    if (rc == 0 && b->cksum != CKSUM_NONE) {
-        offload(hash_parts, &w);
-        rc = w.rc < 0 ? err_set(e, -w.rc, "cannot read the parts: %s", err_text(w.rc)) : 0;
-    }
-    if (rc < 0) {
-        upload_leave(s, u);
-        return rc;
-    }
-    man.created_ns = u->created;
-    man.n = u->n;
+    if (j.m == NULL)
+        return err_set(e, AIS_E_IO, "no mountpaths are available");
+    lmeta_clear(&meta);
     man.chunks = xcalloc(u->n, sizeof(*man.chunks));
     for (unsigned i = 0; i < u->n; i++) {
         man.chunks[i] = (struct uchunk){ .size = u->parts[i].size, .path = str_z(u->parts[i].path),
                                          .cksum = u->parts[i].cksum, .num = (uint16_t)u->parts[i].num };
-        j.meta.size += u->parts[i].size;
+        meta.size += u->parts[i].size;
     }
-    j.meta.cksum = w.out;
-    j.meta.ncustom = u->ncustom;
-    for (unsigned i = 0; i < u->ncustom; i++)
-        j.meta.custom[i] = u->custom[i];
-    j.chunk1 = u->parts[0].path;
+    meta.ncustom = u->ncustom;
+    memcpy(meta.custom, u->custom, u->ncustom * sizeof(u->custom[0]));
     j.atime_ns = clock_real();
-    rc = commit_call(&j);
+    rc = commit_locked(&j, e);
     free(man.chunks);
-    if (rc < 0) {
-        if (e != NULL)
-            *e = j.e;
-        upload_leave(s, u);
-        return rc;
-    }
-    upload_drop(s, u);
-    if (out != NULL)
+    if (rc == 0 && out != NULL)
         *out = j.out;
     else
         obj_close(j.out);
-    return 0;
-}
-
-/* --- append --- */
-
-struct handle {
-    struct str      tid, path;
-    enum cksum_type type;
-    struct str      state; /* base64 */
-};
-
-static int
-handle_parse(struct str h, struct handle *out, struct err *e)
-{
-    struct str f[4], rest = h;
-    unsigned   n = 0;
-
-    while (n < 4 && str_split(&rest, '|', &f[n]))
-        n++;
-    if (n != 4 || rest.p != NULL || !cksum_by_name(f[2], &out->type))
-        return err_set(e, AIS_E_INVAL, "invalid APPEND handle: \"%.*s\"", STR_FMT(h));
-    out->tid = f[0];
-    out->path = f[1];
-    out->state = f[3];
-    return 0;
-}
-
-/* Only files that could be ours: in the bucket's work directory of one of our mountpaths, no way up. */
-static struct mpath *
-handle_mpath(struct store *s, const struct bck *b, struct str path)
-{
-    char dir[FQN_MAX];
-
-    for (unsigned i = 0; i < s->n; i++) {
-        int n = s->mpaths[i] == NULL ? -1 : layout_ct(s->mpaths[i]->path, b, CT_WORK, dir);
-
-        if (n > 0 && str_starts(path, str_from(dir, (size_t)n)) && path.n > (size_t)n + 1 && path.p[n] == '/' &&
-            str_chr(str_from_off(path, (size_t)n + 1), '/') < 0)
-            return s->mpaths[i];
-    }
-    return NULL;
-}
-
-static int
-hash_fd(int fd, struct cksum_run *h)
-{
-    char    *buf = malloc(256 * KIB);
-    uint64_t off = 0;
-    ssize_t  n = buf == NULL ? -AIS_E_NOMEM : 1;
-
-    while (n > 0 && (n = disk_pread(fd, buf, 256 * KIB, off)) > 0) {
-        cksum_update(h, buf, (size_t)n);
-        off += (uint64_t)n;
-    }
-    free(buf);
-    return n < 0 ? (int)n : 0;
-}
-
-static int
-state_load(struct handle *h, int fd, struct cksum_run *run)
-{
-    unsigned char raw[256];
-    int           n;
-
-    if (h->state.n > 0 && h->state.n <= 256 && h->state.n % 4 == 0) {
-        n = EVP_DecodeBlock(raw, (const unsigned char *)h->state.p, (int)h->state.n);
-        while (n > 0 && h->state.n > 2 && n % 3 == 0 && raw[n - 1] == 0 &&
-               (h->state.p[h->state.n - 1] == '=' || h->state.p[h->state.n - 2] == '=')) {
-            n -= h->state.p[h->state.n - 2] == '=' ? 2 : 1; /* what the padding stands for */
-            break;
-        }
-        if (n > 0 && cksum_load(run, h->type, raw, (size_t)n) == 0)
-            return 0;
-    }
-    if (cksum_init(run, h->type) < 0)
-        return -AIS_E_NOMEM;
-    return hash_fd(fd, run);
-}
-
-static char *
-handle_make(struct store *s, const char *work, struct cksum_run *run)
-{
-    unsigned char raw[128], b64[200] = "";
-    size_t        n = 0;
-
-    if (cksum_save(run, raw, sizeof(raw), &n) == 0)
-        EVP_EncodeBlock(b64, raw, (int)n);
-    return xasprintf("%s|%s|%s|%s", s->node_id, work, cksum_name(run->type), b64);
-}
-
-struct appending {
-    int               fd;
-    uint64_t          off;
-    struct cksum_run *run;
-    struct err       *e;
-};
-
-static int
-append_piece(void *ctx, const void *p, size_t n)
-{
-    struct appending *a = ctx;
-    ssize_t           k = disk_pwrite(a->fd, p, n, a->off);
-
-    if (k < 0)
-        return err_set(a->e, (int)-k, "cannot append: %s", err_text((int)k));
-    cksum_update(a->run, p, n);
-    a->off += n;
-    return 0;
-}
-
-/* Start: a work file with what the object has now. */
-static int
-append_start(struct store *s, const struct bck *b, struct str name, char work[FQN_MAX], struct appending *a, struct err *e)
-{
-    struct mpath *m = mpath_of(s, b, name);
-    struct obj   *o;
-    int           rc;
-
-    if (m == NULL)
-        return err_set(e, AIS_E_IO, "no mountpaths are available");
-    work_name(m, b, "append", name, work);
-    a->fd = disk_open(work, O_CREAT | O_EXCL | O_RDWR, 0644);
-    if (a->fd < 0)
-        return err_set(e, -a->fd, "cannot make a work file: %s", err_text(a->fd));
-    rc = cksum_init(a->run, b->cksum);
-    if (rc < 0)
-        return rc;
-    rc = obj_open(s, b, name, OBJ_NO_LRU, &o, NULL);
-    if (rc == -AIS_E_NOOBJ)
-        return 0;
-    if (rc < 0)
-        return err_set(e, -rc, "%.*s: %s", STR_FMT(name), err_text(rc));
-    rc = obj_each_piece(o, append_piece, a, e);
-    obj_close(o);
-    return rc;
-}
-
-static int
-append_resume(struct store *s, const struct bck *b, struct str handle, char work[FQN_MAX], struct appending *a, struct err *e)
-{
-    struct handle h;
-    struct stat   st;
-    int           rc = handle_parse(handle, &h, e);
-
-    if (rc < 0)
-        return rc;
-    if (!str_eqz(h.tid, s->node_id) || handle_mpath(s, b, h.path) == NULL || !str_copyz(h.path, work, FQN_MAX))
-        return err_set(e, AIS_E_INVAL, "invalid APPEND handle: \"%.*s\"", STR_FMT(handle));
-    a->fd = disk_open(work, O_RDWR, 0);
-    if (a->fd < 0)
-        return err_set(e, AIS_E_NOENT, "APPEND handle: work file %s does not exist", work);
-    rc = disk_fstat(a->fd, &st);
-    a->off = (uint64_t)st.st_size;
-    if (rc == 0)
-        rc = state_load(&h, a->fd, a->run);
-    return rc < 0 ? err_set(e, -rc, "APPEND handle: %s", err_text(rc)) : 0;
-}
-
-int
-append_data(struct store *s, const struct bck *b, struct str name, struct str handle, body_f *body, void *ctx,
-            char **out_handle, struct err *e)
-{
-    struct cksum_run run = { .type = CKSUM_NONE };
-    struct appending a = { .fd = -1, .run = &run, .e = e };
-    struct store_cap cap;
-    char            *buf = malloc(64 * KIB), work[FQN_MAX];
-    ssize_t          n = 0;
-    int              rc;
-
-    if (buf == NULL || store_oos(s, &cap)) {
-        free(buf);
-        return err_set(e, AIS_E_NOSPACE, "out of space or memory");
-    }
-    rc = handle.n == 0 ? append_start(s, b, name, work, &a, e) : append_resume(s, b, handle, work, &a, e);
-    while (rc == 0 && (n = body(ctx, buf, 64 * KIB)) > 0)
-        rc = append_piece(&a, buf, (size_t)n);
-    if (rc == 0 && n < 0)
-        rc = err_fill(e, (int)n);
-    if (rc == 0)
-        *out_handle = handle_make(s, work, &run);
-    else if (handle.n == 0 && a.fd >= 0)
-        (void)disk_unlink(work);
-    cksum_fini(&run);
-    disk_close(&a.fd);
-    free(buf);
     return rc;
 }
 
 int
-append_flush(struct store *s, const struct bck *b, struct str name, struct str handle, const struct cksum *expect,
-             struct err *e)
+mpt_complete(struct store *s, const struct bck *b, struct str name, struct str id, const struct mpt_part_ref *parts, unsigned n,
+             struct obj **out, struct err *e)
 {
-    struct cksum_run run = { .type = CKSUM_NONE };
-    struct appending a = { .fd = -1, .run = &run, .e = e };
-    struct put_attrs attrs = { .length = -1 };
-    char             work[FQN_MAX];
-    struct cjob      j = { .op = COP_PUT, .b = b, .name = name, .work = work, .attrs = &attrs };
-    int              rc;
+    struct upload    *u;
+    struct nhold      h;
+    struct whole_hash w = { .type = b->cksum, .durable = b->durable };
+    int               rc = upload_hold(s, b, name, id, &h, &u, e);
 
-    if (handle.n == 0)
-        return err_set(e, AIS_E_INVAL, "missing APPEND handle");
-    rc = append_resume(s, b, handle, work, &a, e);
-    if (rc == 0) {
-        cksum_final(&run, &j.meta.cksum);
-        j.meta.size = a.off;
-        if (expect->type != CKSUM_NONE) {
-            struct cksum     got = j.meta.cksum;
-            struct cksum_run other;
-
-            if (expect->type != run.type && cksum_init(&other, expect->type) == 0) {
-                rc = hash_fd(a.fd, &other);
-                cksum_final(&other, &got);
-                cksum_fini(&other);
-            }
-            if (rc == 0 && !cksum_eq(&got, expect))
-                rc = err_set(e, AIS_E_CKSUM, "BAD DATA CHECKSUM: %s(%s != %s) (context: %.*s)", cksum_name(expect->type),
-                             expect->value, got.value, STR_FMT(name));
-        }
+    if (rc < 0)
+        return rc;
+    w.u = u;
+    rc = check_parts(u, parts, n, e);
+    if (rc == 0 && (b->cksum != CKSUM_NONE || b->durable)) {
+        offload(hash_parts, &w);
+        rc = w.rc < 0 ? err_set(e, -w.rc, "cannot read the parts: %s", err_text(w.rc)) : 0;
     }
-    cksum_fini(&run);
+    if (rc == 0)
+        rc = complete(s, b, u, &w.out, out, e);
     if (rc < 0) {
-        disk_close(&a.fd);
+        nunlock(&s->names, &h);
         return rc;
     }
-    j.m = handle_mpath(s, b, str_z(work));
-    j.fd = a.fd;
-    j.atime_ns = clock_real();
-    rc = commit_call(&j);
-    fd_close(&j.fd);
-    obj_close(j.out);
-    if (rc < 0 && e != NULL)
-        *e = j.e;
-    return rc;
+    offload(remove_log, u);
+    upload_drop(s, u, &h);
+    return 0;
 }

@@ -23,29 +23,22 @@ struct open_work {
     int         rc;
 };
 
+/* A part gets a name at once; another body is unnamed where the file system has such files. */
 static void
 open_work_blocking(void *arg)
 {
     struct open_work *o = arg;
     struct put       *p = o->p;
-    char              dir[FQN_MAX];
+    char              path[FQN_MAX];
 
-    if (p->part_path == NULL && p->m->tmpfile && layout_ct(p->m->path, &p->bck, CT_WORK, dir) > 0) {
-        p->fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0644);
-        if (p->fd >= 0)
-            return;
-    }
-    if (p->part_path != NULL) {
-        snprintf(p->work, sizeof(p->work), "%s.w%x", p->part_path, (unsigned)atomic_fetch_add(&p->m->seq, 1));
-        snprintf(dir, sizeof(dir), "%s", p->work);
-        *strrchr(dir, '/') = '\0';
-        (void)mkdirs(dir);
+    if (p->part_path == NULL && p->m->tmpfile && layout_ct(p->m->path, &p->bck, CT_WORK, path) > 0) {
+        p->fd = open(path, O_TMPFILE | O_RDWR | O_CLOEXEC, 0644);
     } else {
-        work_name(p->m, &p->bck, "put", p->name, p->work);
+        work_name(p->m, &p->bck, p->part_path == NULL ? "put" : "part", p->name, path);
+        p->work = xstrdup(path);
+        p->fd = open(p->work, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0644);
     }
-    p->fd = open(p->work, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0644);
-    if (p->fd < 0)
-        o->rc = err_from_errno(errno);
+    o->rc = p->fd < 0 ? err_from_errno(errno) : 0;
 }
 
 static int
@@ -57,8 +50,10 @@ spill(struct put *p, struct err *e)
     if (p->fd >= 0)
         return 0;
     offload(open_work_blocking, &o);
-    if (o.rc < 0)
+    if (o.rc < 0) {
+        mpath_trouble(p->m, o.rc);
         return err_set(e, -o.rc, "cannot make a work file for %.*s: %s", STR_FMT(p->name), err_text(o.rc));
+    }
     if (p->mem_n > 0) {
         n = disk_pwrite(p->fd, p->mem, p->mem_n, 0);
         if (n < 0)
@@ -66,6 +61,7 @@ spill(struct put *p, struct err *e)
     }
     free(p->mem);
     p->mem = NULL;
+    p->mem_n = p->mem_cap = 0;
     return 0;
 }
 
@@ -104,16 +100,45 @@ put_begin(struct store *s, const struct bck *b, struct str name, const struct pu
 
     if (store_oos(s, &cap))
         return err_set(e, AIS_E_NOSPACE, "%s", cap.err);
-    if (a->length > 0 && (uint64_t)a->length > cap.avail)
-        return err_set(e, AIS_E_NOSPACE, "out of space: %lld bytes do not fit", (long long)a->length);
+    if (a->ncustom >= LMETA_MAX_CUSTOM)
+        return err_set(e, AIS_E_TOOBIG, "%.*s: more than %d custom metadata entries", STR_FMT(name), LMETA_MAX_CUSTOM - 1);
     m = mpath_of(s, b, name);
     if (m == NULL)
         return err_set(e, AIS_E_IO, "no mountpaths are available");
+    if (a->length > 0 && (uint64_t)a->length > atomic_load(&m->avail))
+        return err_set(e, AIS_E_NOSPACE, "out of space: %lld bytes do not fit", (long long)a->length);
     p = put_new(s, m, b, name, a);
     if (p == NULL)
         return err_set(e, AIS_E_NOMEM, "out of memory");
     *out = p;
     return 0;
+}
+
+/* Keep a small body. A known length is taken at once. */
+static int
+keep_small(struct put *p, const void *data, size_t n, struct err *e)
+{
+    if (p->mem_n + n > p->mem_cap) {
+        size_t cap = p->attrs.length > 0 ? (size_t)p->attrs.length : MAX(p->mem_cap * 2, (size_t)8192);
+        char  *mem;
+
+        cap = MAX(cap, p->mem_n + n);
+        mem = realloc(p->mem, cap);
+        if (mem == NULL)
+            return err_set(e, AIS_E_NOMEM, "out of memory");
+        p->mem = mem;
+        p->mem_cap = cap;
+    }
+    memcpy(p->mem + p->mem_n, data, n);
+    p->mem_n += n;
+    return 0;
+}
+
+/* Does what is there and n bytes more stay in memory until the commit? */
+static bool
+stays_small(const struct put *p, size_t n)
+{
+    return p->fd < 0 && p->part_path == NULL && p->size + n <= SMALL_BODY && p->attrs.length <= (int64_t)SMALL_BODY;
 }
 
 int
@@ -128,30 +153,14 @@ put_write(struct put *p, const void *data, size_t n, struct err *e)
     cksum_update(&p->hash, data, n);
     if (p->two)
         cksum_update(&p->hash2, data, n);
-    if (p->fd < 0 && p->size + n <= SMALL_BODY && p->part_path == NULL) {
-        if (p->mem_n + n > p->mem_cap) {
-            size_t cap = p->attrs.length > 0 && p->attrs.length <= (int64_t)SMALL_BODY ? (size_t)p->attrs.length
-                                                                                        : MAX(p->mem_cap * 2, (size_t)8192);
-            char  *mem;
-
-            cap = MAX(cap, p->mem_n + n);
-            mem = realloc(p->mem, cap);
-            if (mem == NULL)
-                return err_set(e, AIS_E_NOMEM, "out of memory");
-            p->mem = mem;
-            p->mem_cap = cap;
-        }
-        memcpy(p->mem + p->mem_n, data, n);
-        p->mem_n += n;
-        p->size += n;
-        return 0;
-    }
-    rc = spill(p, e);
-    if (rc == 0) {
+    rc = stays_small(p, n) ? keep_small(p, data, n, e) : spill(p, e);
+    if (rc == 0 && p->fd >= 0) {
         ssize_t k = disk_pwrite(p->fd, data, n, p->size);
 
-        if (k < 0)
+        if (k < 0) {
+            mpath_trouble(p->m, (int)k);
             rc = err_set(e, (int)-k, "%.*s: cannot write: %s", STR_FMT(p->name), err_text((int)k));
+        }
     }
     p->size += n;
     return rc;
@@ -162,6 +171,7 @@ put_free(struct put *p)
 {
     fd_close(&p->fd);
     free(p->mem);
+    free(p->work);
     free(p->part_path);
     cksum_fini(&p->hash);
     if (p->two)
@@ -181,7 +191,7 @@ void
 put_abort(struct put *p)
 {
     CHECK(p, PUT_MAGIC);
-    if (p->fd >= 0 && p->work[0] != '\0')
+    if (p->work != NULL)
         offload(unlink_blocking, p->work);
     put_free(p);
 }
@@ -208,19 +218,60 @@ put_verify(struct put *p, struct cksum *own, struct err *e)
     return 0;
 }
 
+/* The caller holds the name. */
+static int
+commit_held(struct cjob *j, struct err *e)
+{
+    int rc = commit_call(j);
+
+    fd_close(&j->fd);
+    if (rc < 0 && e != NULL)
+        *e = j->e;
+    return rc;
+}
+
+int
+commit_locked(struct cjob *j, struct err *e)
+{
+    struct nhold h;
+    int          rc = nlock(&j->m->store->names, j->b->bid, j->name, true, &h);
+
+    if (rc < 0) {
+        fd_close(&j->fd);
+        return err_set(e, -rc, "%.*s: %s", STR_FMT(j->name), err_text(rc));
+    }
+    rc = commit_held(j, e);
+    nunlock(&j->m->store->names, &h);
+    return rc;
+}
+
+/* The end of a part: it has a file, whatever its size. */
+static int
+part_commit(struct put *p, const struct cksum *own, struct err *e)
+{
+    int rc = spill(p, e);
+
+    if (rc == 0)
+        rc = mpt_part_done(p, own, e);
+    if (rc < 0 && p->work != NULL)
+        offload(unlink_blocking, p->work);
+    return rc;
+}
+
 int
 put_commit(struct put *p, struct obj **out, struct err *e)
 {
-    struct cjob j = { .op = COP_PUT, .m = p->m, .b = &p->bck, .name = p->name, .fd = -1, .work = "", .attrs = &p->attrs };
-    int         rc;
+    struct lmeta meta;
+    struct cjob  j = { .op = COP_PUT, .m = p->m, .b = &p->bck, .name = p->name, .fd = -1, .attrs = &p->attrs, .meta = &meta };
+    int          rc;
 
     CHECK(p, PUT_MAGIC);
-    rc = put_verify(p, &j.meta.cksum, e);
+    rc = put_verify(p, &meta.cksum, e);
     if (rc == 0 && p->part_path != NULL)
-        rc = mpt_part_done(p, &j.meta.cksum, e);
+        rc = part_commit(p, &meta.cksum, e);
+    else if (rc < 0 && p->work != NULL)
+        offload(unlink_blocking, p->work);
     if (rc < 0 || p->part_path != NULL) {
-        if (rc < 0 && p->fd >= 0 && p->work[0] != '\0')
-            offload(unlink_blocking, p->work);
         put_free(p);
         return rc;
     }
@@ -229,15 +280,12 @@ put_commit(struct put *p, struct obj **out, struct err *e)
     j.fd = p->fd;
     j.work = p->work;
     j.atime_ns = p->attrs.atime_ns != 0 ? p->attrs.atime_ns : clock_real();
-    j.meta.size = p->size;
-    j.meta.ncopies = 0;
-    for (unsigned i = 0; i < p->attrs.ncustom && i < LMETA_MAX_CUSTOM; i++)
-        j.meta.custom[j.meta.ncustom++] = p->attrs.custom[i];
+    lmeta_clear(&meta);
+    meta.size = p->size;
+    for (unsigned i = 0; i < p->attrs.ncustom; i++)
+        meta.custom[meta.ncustom++] = p->attrs.custom[i];
     p->fd = -1; /* the committer owns it now */
-    rc = commit_call(&j);
-    fd_close(&j.fd);
-    if (rc < 0 && e != NULL)
-        *e = j.e;
+    rc = p->locked ? commit_held(&j, e) : commit_locked(&j, e);
     if (rc == 0 && out != NULL)
         *out = j.out;
     else
@@ -256,11 +304,8 @@ simple(struct cjob *j, struct err *e)
     if (j->m == NULL)
         return err_set(e, AIS_E_IO, "no mountpaths are available");
     j->fd = -1;
-    j->work = "";
-    rc = commit_call(j);
+    rc = commit_locked(j, e);
     obj_close(j->out);
-    if (rc < 0 && e != NULL)
-        *e = j->e;
     return rc;
 }
 
@@ -323,11 +368,12 @@ obj_read(struct obj *o, void *p, size_t n, uint64_t off, struct err *e)
     return k < 0 ? err_set(e, (int)-k, "%.*s: %s", STR_FMT(o->name), err_text((int)k)) : k;
 }
 
-static int
-hash_piece(void *ctx, const void *p, size_t n)
+int
+cksum_feed(void *ctx, const void *p, size_t n)
 {
     cksum_update(ctx, p, n);
-    fiber_yield();
+    if (fiber_self() != NULL)
+        fiber_yield();
     return 0;
 }
 
@@ -342,7 +388,7 @@ obj_verify(struct obj *o, struct err *e)
         return 0;
     rc = cksum_init(&h, o->info.cksum.type);
     if (rc == 0)
-        rc = obj_each_piece(o, hash_piece, &h, e);
+        rc = obj_each_piece(o, cksum_feed, &h, e);
     cksum_final(&h, &got);
     cksum_fini(&h);
     if (rc == 0 && !cksum_eq(&got, &o->info.cksum))
@@ -364,18 +410,19 @@ copy_piece(void *ctx, const void *p, size_t n)
     return put_write(c->p, p, n, c->e);
 }
 
-/* Copy content and metadata under another name; the version starts anew. */
+/* Copy content and metadata under another name, whose lock is held; the version starts anew. */
 static int
 obj_copy_here(struct store *s, const struct bck *b, struct obj *from, struct str to, struct err *e)
 {
-    struct put_attrs a = { .length = (int64_t)from->info.size,   .atime_ns = from->info.atime_ns,
-                           .ncustom = from->info.ncustom,        .custom = from->info.custom,
+    struct put_attrs a = { .length = (int64_t)from->info.size, .atime_ns = from->info.atime_ns,
+                           .ncustom = from->info.ncustom,      .custom = from->info.custom,
                            .expect = from->info.cksum };
     struct copying   c = { .e = e };
     int              rc = put_begin(s, b, to, &a, &c.p, e);
 
     if (rc < 0)
         return rc;
+    c.p->locked = true;
     rc = obj_each_piece(from, copy_piece, &c, e);
     if (rc < 0) {
         put_abort(c.p);
@@ -384,34 +431,67 @@ obj_copy_here(struct store *s, const struct bck *b, struct obj *from, struct str
     return put_commit(c.p, NULL, e);
 }
 
-int
-obj_rename(struct store *s, const struct bck *b, struct str from, struct str to, struct err *e)
+static int
+copy_and_delete(struct store *s, const struct bck *b, struct str from, struct str to, struct err *e)
 {
-    struct mpath *m = mpath_of(s, b, from);
-    struct cjob   j = { .op = COP_MOVE, .m = m, .b = b, .name = from, .to = to };
-    struct obj   *o;
-    int           rc = -AIS_E_UNSUPP;
+    struct cjob del = { .op = COP_DELETE, .m = mpath_of(s, b, from), .b = b, .name = from, .fd = -1 };
+    struct obj *o;
+    int         rc = obj_open(s, b, from, OBJ_NO_LRU, &o, e);
 
-    if (m != NULL && m == mpath_of(s, b, to)) {
-        rc = simple(&j, e);
-        if (rc != -AIS_E_UNSUPP)
-            return rc;
-        err_clear(e);
-    }
-    rc = obj_open(s, b, from, OBJ_NO_LRU, &o, e);
     if (rc < 0)
         return rc;
     rc = obj_copy_here(s, b, o, to, e);
     obj_close(o);
-    return rc < 0 ? rc : obj_delete(s, b, from, e);
+    if (rc == 0)
+        rc = commit_call(&del);
+    if (rc < 0 && e != NULL && del.e.code != 0)
+        *e = del.e;
+    return rc;
+}
+
+/* Both names are held. */
+static int
+rename_held(struct store *s, const struct bck *b, struct str from, struct str to, struct err *e)
+{
+    struct cjob j = { .op = COP_MOVE, .m = mpath_of(s, b, from), .b = b, .name = from, .to = to, .fd = -1 };
+    int         rc;
+
+    if (j.m == NULL || j.m != mpath_of(s, b, to))
+        return copy_and_delete(s, b, from, to, e);
+    rc = commit_call(&j);
+    obj_close(j.out);
+    if (rc == -AIS_E_UNSUPP)
+        return copy_and_delete(s, b, from, to, e);
+    if (rc < 0 && e != NULL)
+        *e = j.e;
+    return rc;
+}
+
+int
+obj_rename(struct store *s, const struct bck *b, struct str from, struct str to, struct err *e)
+{
+    bool         straight = str_cmp(from, to) < 0;
+    struct nhold h[2];
+    int          rc;
+
+    if (str_eq(from, to))
+        return err_set(e, AIS_E_INVAL, "%.*s: cannot be renamed to itself", STR_FMT(from));
+    rc = nlock(&s->names, b->bid, straight ? from : to, true, &h[0]);
+    if (rc == 0) {
+        rc = nlock(&s->names, b->bid, straight ? to : from, true, &h[1]);
+        if (rc < 0)
+            nunlock(&s->names, &h[0]);
+    }
+    if (rc < 0)
+        return err_set(e, -rc, "%.*s: %s", STR_FMT(from), err_text(rc));
+    rc = rename_held(s, b, from, to, e);
+    nunlock(&s->names, &h[1]);
+    nunlock(&s->names, &h[0]);
+    return rc;
 }
 
 int
 obj_lock_state(struct store *s, const struct bck *b, struct str name)
 {
-    /* Writers never hold a name across a park: a commit is one step of the mountpath's committer. */
-    UNUSED(s);
-    UNUSED(b);
-    UNUSED(name);
-    return 0;
+    return nlock_state(&s->names, b->bid, name);
 }

@@ -32,6 +32,7 @@ struct store_conf {
     uint64_t    cache_bytes;      /* hard limit of the cache's memory; 0 = 24 MiB */
     /* space watermarks, percent of the fullest mountpath; store_set_watermarks changes them later */
     unsigned    cleanupwm, lowwm, highwm, oos;
+    int64_t     tomb_ttl_ns;      /* how long the generation of a deleted object is remembered; 0 = a day */
     int64_t     fast_flush_ns;    /* `fast` mode: longest time until a commit is on stable storage; 0 = 1 s */
 };
 
@@ -55,7 +56,9 @@ int store_bck_destroy(struct store *s, const struct bck *b, struct err *e);
 /* Register an existing bucket at start-up: directories are made if missing; if the mountpath's index does not know it (new,
  * lost, or written by Go AIStore) it is rebuilt from the files before this returns. May take long. */
 int store_bck_adopt(struct store *s, const struct bck *b, struct err *e);
-/* After the last adopt: directories of buckets that are not in the BMD are logged and left alone. */
+/* After the last adopt: recovery is over, checkpoints begin; nothing is changed before. Rows of buckets that nobody told us of are
+ * forgotten, their directories are logged and left alone. Idempotent. */
+int store_adopted(struct store *s, struct err *e);
 struct bck_sum {
     uint64_t objects, bytes;         /* objects and their sizes, by the index */
     uint64_t on_disk;                /* bytes including copies, chunks and metadata, in file-system blocks */
@@ -101,7 +104,7 @@ int obj_set_custom(struct store *s, const struct bck *b, struct str name, const 
                    struct err *e);
 /* Rename within this target, atomically: the destination is replaced. Another target as owner: the caller copies and deletes. */
 int obj_rename(struct store *s, const struct bck *b, struct str from, struct str to, struct err *e);
-/* 0 unlocked, 1 read-locked, 2 write-locked. */
+/* 0 unlocked, 1 read-locked, 2 write-locked. Any thread; does not park. */
 int obj_lock_state(struct store *s, const struct bck *b, struct str name);
 
 /* --- append (native-api.md 4.5) --- */
@@ -144,7 +147,8 @@ int      store_mpath_attach(struct store *s, struct str path, struct str label, 
 int      store_mpath_detach(struct store *s, struct str path, struct err *e);
 int      store_mpath_enable(struct store *s, struct str path, bool *was_noop, struct err *e);
 int      store_mpath_disable(struct store *s, struct str path, bool *was_noop, struct err *e);
-int      store_mpath_rebuild(struct store *s, struct str path, uint64_t *objects, struct err *e); /* index from the files */
+/* Rows from the files, while the mountpath is in use. *objects: files seen. */
+int      store_mpath_rebuild(struct store *s, struct str path, uint64_t *objects, struct err *e);
 void     store_cap(struct store *s, struct store_cap *out); /* cached, refreshed in the background; does not park */
 int      store_cap_refresh(struct store *s);
 void     store_set_watermarks(struct store *s, unsigned cleanupwm, unsigned lowwm, unsigned highwm, unsigned oos);

@@ -2,8 +2,8 @@
 /*
  * Private to node/store: mountpaths, cached objects, commits.
  *
- * Who may write: an object's files, its xattrs, its index row and its cache entry are changed by the committer thread of its
- * mountpath and by nobody else; that is also what orders concurrent changes of one name.
+ * Who may write: an object's files, its xattrs, its row and its cache entry are changed by the committer thread of its mountpath and
+ * by nobody else, for a caller that holds the name exclusively (nlock.h). LMDB is written by the mountpath's checkpoint thread only.
  */
 #ifndef STORE_IMPL_H
 #define STORE_IMPL_H
@@ -16,34 +16,73 @@
 #include "base/hmap.h"
 #include "run/fiber.h"
 #include "run/offload.h"
-#include "store/index.h"
+#include "store/journal.h"
 #include "store/layout.h"
+#include "store/nlock.h"
+#include "store/own.h"
+#include "store/rows.h"
 #include "store/store.h"
 
 #define STORE_DIR   ".ais.c"      /* ours, on every mountpath: index, journal, state */
 #define TRASH_DIR   ".$deleted"
-#define OWN_XATTR   "user.ais.c"  /* generation: README.md, "Own xattr" */
+#define OWN_XATTR   "user.ais.c"  /* README.md, "Own xattr" */
 #define DAEMON_XATTR "user.ais.daemon_id"
 #define SMALL_BODY  (64u << 10)   /* bodies up to this stay in memory until the commit */
 #define SHARDS      64
 #define MAX_MPATHS  64
+#define OVERLAY_MAX (64u << 20)   /* bytes of rows that wait for a checkpoint before commits wait too */
+#define SEGMENT_MAX (16u << 20)   /* bytes of a journal segment before a checkpoint is due at once */
+
+/* Work that waits until an epoch is on stable storage: what is left of predecessors. In order. */
+struct later {
+    STAILQ_ENTRY(later) link;
+    uint64_t            in_use; /* parts_key: put off while somebody reads the object; 0 = never */
+    char               *to;     /* rename `path` to it; NULL: unlink `path` */
+    char                path[];
+};
+STAILQ_HEAD(laters, later);
 
 struct mpath {
     struct store  *store;
     unsigned       idx;
     char           path[256], label[64];
+    char           store_dir[280]; /* path/.ais.c */
     uint64_t       digest;
     _Atomic int    state; /* enum mpath_state */
     struct index  *index;
-    struct worker *committer;
-    int            jfd;       /* journal: the intent of the group being committed; committer only */
+    struct rows   *rows;
+    struct worker *committer, *checkpointer;
     int            rootfd;
+    dev_t          dev;       /* of the root when it was opened: another one now means that it vanished */
+    ino_t          ino;
     _Atomic uint64_t used, avail, total;
     char           fs[128], fs_type[16], fs_id[40], disk[32];
     bool           tmpfile;   /* the file system has O_TMPFILE */
     bool           at_empty;  /* linkat with AT_EMPTY_PATH is allowed */
-    bool           rebuild;   /* the index must be rebuilt from the files */
+    bool           exchange;  /* renameat2 has RENAME_EXCHANGE */
+    bool           unclean;   /* the machine went down while it was in use: what the journal names is verified */
+    size_t         xattr_max; /* bytes of xattr values that one file may have */
     _Atomic uint64_t seq;     /* names of work files */
+    _Atomic bool   troubled, checking;
+
+    struct arena  *arena;     /* committer only: one group */
+    struct sbuf    group;     /* committer only: the journal group being made */
+
+    pthread_mutex_t seg_mtx;  /* epoch boundary: held by the committer from a group's journal record to its rows; protects: */
+    pthread_cond_t  seg_cond; /* a checkpoint ended */
+    struct journal  journal;
+    struct laters   laters;   /* of the present epoch */
+    bool            dirty;    /* the present epoch has commits */
+
+    /* the checkpoint thread's */
+    bool            closing;  /* an epoch was closed and is not yet folded in */
+    struct jseg     closed;
+    struct redo    *redo;     /* old segments in memory, while buckets are adopted; committer */
+    struct laters   closed_laters;
+    _Atomic bool    adopted;  /* all buckets are told: old segments are dealt with, checkpoints may begin */
+    struct wjob     tick_job;
+    _Atomic bool    tick_queued;
+    int64_t         checked_at;
 };
 
 struct chunk {
@@ -52,28 +91,33 @@ struct chunk {
     int      fd;
 };
 
-/* A cached object, and the handle that callers hold. Immutable but for refs, fd, atime and the cache's own fields. */
+/* A cached object, and the handle that callers hold. Immutable but for refs, descriptors, atime and the cache's own fields. */
 struct obj {
     unsigned magic;
 #define OBJ_MAGIC 0x0b7ec700u
     struct hnode     node;
     TAILQ_ENTRY(obj) lru;
     struct store    *store;
-    _Atomic unsigned refs;  /* one of them is the cache's while `cached` */
-    bool             cached; /* protected by the shard */
-    bool             used;   /* since the clock hand came by; racy on purpose */
+    _Atomic unsigned refs;   /* one of them is the cache's while `cached` */
+    bool             cached; /* these three: the shard's mutex */
+    bool             used;   /* since the clock hand came by */
+    unsigned         nfds;   /* descriptors open */
     uint64_t         bid;
     struct str       name;
     struct obj_info  info;
     bool             long_form;  /* the file has the long-name form */
+    bool             side;       /* has a side record */
+    bool             is_live;
+    struct hnode     live;       /* in store->live: objects with parts */
     pthread_mutex_t  fd_mtx;     /* protects opening of descriptors; never held across a park */
     _Atomic int      fd;
     char            *fqn;
     struct chunk    *chunks;
+    char            *staged;  /* path of the manifest, while that is not at its place; NULL = it is */
     size_t           bytes; /* memory of this entry */
-    struct kv        custom[LMETA_MAX_CUSTOM];
-    char             mem[]; /* name, fqn, strings of the metadata */
+    /* behind it: custom pairs, name, fqn, strings of the metadata */
 };
+TAILQ_HEAD(olist, obj);
 
 /* A body on its way to a commit. */
 struct put {
@@ -87,10 +131,11 @@ struct put {
     struct put_attrs attrs;
     struct cksum_run hash, hash2; /* the bucket's type, and the client's when it differs */
     bool             two;
+    bool             locked;      /* the caller holds the name */
     char            *mem;         /* a small body */
     size_t           mem_n, mem_cap;
     int              fd;          /* a large one */
-    char             work[FQN_MAX]; /* its name; "" when unnamed */
+    char            *work;        /* its name; NULL when unnamed */
     uint64_t         size;
     char            *part_path;   /* a part of a multipart upload: where it goes */
     unsigned         part_num;
@@ -100,19 +145,28 @@ struct put {
 struct shard {
     pthread_mutex_t mtx; /* protects what follows */
     struct hmap     map;
-    TAILQ_HEAD(, obj) clock;
+    struct olist    clock;
     uint64_t        epoch; /* bumped by every invalidation: a loader that overlapped one does not insert */
     size_t          bytes;
     unsigned        n, fds;
+};
+
+/* A bucket that we were told of. */
+struct known_bck {
+    struct bck    b;
+    struct known_bck *next;
+    char          mem[]; /* its names */
 };
 
 struct store {
     struct store_conf conf;
     struct run       *run;
     char              node_id[40];
-    unsigned          n;
+    _Atomic unsigned  n;
     struct mpath     *mpaths[MAX_MPATHS];
-    pthread_mutex_t   mp_mtx; /* protects the list: changes of mpaths[] and n */
+    pthread_mutex_t   mp_mtx; /* protects changes of mpaths[] and n, and the list of buckets */
+    struct known_bck *bcks, *bcks_gone;
+    struct nlocks     names;
     struct shard      shards[SHARDS];
     uint64_t          shard_bytes;
     unsigned          shard_fds, shard_entries;
@@ -121,9 +175,11 @@ struct store {
     _Atomic unsigned  wm[4];
     _Atomic int64_t   cap_at;
     _Atomic int       trash_busy;
-    _Atomic uint64_t  hits, misses, evicted, commits, groups, io_errors, recovered, rebuilt;
+    _Atomic uint64_t  hits, misses, evicted, commits, groups, io_errors, recovered, rolled, rebuilt, checkpoints, journal_bytes;
     pthread_mutex_t   up_mtx; /* protects uploads */
     struct hmap       uploads;
+    pthread_mutex_t   live_mtx; /* protects live */
+    struct hmap       live;   /* objects with parts that somebody holds */
 };
 
 /* --- mpath.c --- */
@@ -132,30 +188,63 @@ struct mpath *mpath_of_digest(struct store *s, uint64_t digest); /* NULL when th
 int           mpath_open(struct store *s, const char *path, const char *label, struct mpath **out, struct err *e);
 void          mpath_close(struct mpath *m);
 void          mpath_stat(struct mpath *m);
-void          trash_dir(struct mpath *m, const char *path); /* rename away now, remove in the background; blocks shortly */
-void          trash_sweep(struct store *s);
-int           mkdirs(const char *path); /* like mkdir -p; blocks */
-int           rebuild_bck(struct mpath *m, const struct bck *b, uint64_t *objects, struct err *e); /* blocks */
+/* An operation failed: count it, and look in the background whether the mountpath is still there. Any thread. */
+void          mpath_trouble(struct mpath *m, int rc);
+bool          mpath_alive(struct mpath *m);    /* false: it is gone, and has been reported. Blocks shortly */
+int           mkdirs(const char *path);        /* like mkdir -p; blocks */
+int           mkdirs_parent(const char *path); /* the folders above path */
 void          work_name(struct mpath *m, const struct bck *b, const char *prefix, struct str name, char out[FQN_MAX]);
+void          reserve_make(struct mpath *m);   /* space for the index on a full disk */
+bool          reserve_free(struct mpath *m);   /* true when some was freed */
+
+/* --- trash.c --- */
+void trash_dir(struct mpath *m, const char *path); /* rename away now, remove in the background; blocks shortly */
+void trash_sweep(struct store *s);
+
+/* --- rebuild.c --- */
+/* Rows follow the files. At the start: on the committer, all at once. Else from a thread that may block, in pieces. */
+int rebuild_bck(struct mpath *m, const struct bck *b, bool start, uint64_t *objects, struct err *e);
+
+/* --- bucket.c --- */
+int               bck_adopt_on(struct mpath *m, const struct bck *b, struct err *e);
+int               mpath_adopted(struct mpath *m);
+const struct bck *bck_known(struct store *s, uint64_t bid); /* NULL; stays valid until the bucket is destroyed */
+void              bck_fini(struct store *s);
 
 /* --- cache.c --- */
 void        cache_init(struct store *s);
 void        cache_fini(struct store *s);
-struct obj *cache_get(struct store *s, uint64_t bid, struct str name, uint64_t *epoch); /* counted, or NULL */
-/* Insert o (taking the caller's reference over and giving one back) unless the shard's epoch moved since. epoch 0: always, dropping
- * what was there. */
+struct obj *cache_get(struct store *s, uint64_t bid, struct str name, uint64_t *epoch); /* counted, or NULL; epoch may be NULL */
+/* Insert o unless the shard's epoch moved since. epoch 0: always, dropping what was there. */
 void        cache_put(struct obj *o, uint64_t epoch);
 void        cache_drop(struct store *s, uint64_t bid, struct str name);
-void        cache_drop_bck(struct store *s, uint64_t bid);
+void        cache_drop_all(struct store *s, uint64_t bid, const struct mpath *m);
+void        cache_fd_opened(struct obj *o); /* one more descriptor belongs to it */
+
+/* --- objfile.c --- */
+int         file_slurp(const char *path, size_t max, char **out, size_t *n); /* a whole small file, malloc'd. Blocks */
+void        lmeta_clear(struct lmeta *m); /* all but the checksum */
 struct obj *obj_ref(struct obj *o);
 /* Build an object from decoded metadata; strings are copied. NULL when out of memory. */
 struct obj *obj_new(struct store *s, const struct bck *b, struct str name, const char *fqn, const struct lmeta *m);
-/* Find the file of an object and read its metadata; *fd_keep: the descriptor is left open in the object. Blocks. */
+/* Find the file of an object and read its metadata; keep_fd: the descriptor is left open in the object. Blocks. */
 int         obj_load(struct mpath *m, const struct bck *b, struct str name, bool keep_fd, struct obj **out, struct err *e);
 int         obj_load_fd(struct mpath *m, const struct bck *b, struct str name, const char *fqn, int fd, struct obj **out);
+/* Metadata of a file, side record included. Large: not on a fiber's stack. */
+struct objmeta {
+    struct lmeta meta;
+    struct own   own;
+    char        *side; /* what meta's custom strings point into, if any */
+    char         raw[LMETA_MAX], raw_own[OWN_MAX];
+};
+int         meta_load(struct mpath *m, const struct bck *b, int fd, struct objmeta *om);
+void        meta_free(struct objmeta *om);
+struct str  orig_name(const struct lmeta *m); /* the real name by the metadata; {NULL,0} when it has none */
+uint64_t    parts_key(uint64_t bid, struct str name, const struct gen *g);
+bool        parts_in_use(struct store *s, uint64_t key);
 
-/* --- commit.c: jobs of a mountpath's committer --- */
-enum cop { COP_PUT, COP_DELETE, COP_CUSTOM, COP_MOVE, COP_CHUNKED, COP_FN };
+/* --- commit.c: jobs of a mountpath's committer, in two steps around the journal record; ops.c does them --- */
+enum cop { COP_PUT, COP_DELETE, COP_CUSTOM, COP_MOVE, COP_CHUNKED, COP_FN, COP_NOPS };
 
 struct cjob {
     struct wjob   w;
@@ -167,8 +256,8 @@ struct cjob {
     const void   *data;
     size_t        n;
     int           fd;          /* -1 when in memory */
-    const char   *work;        /* path of the work file; "" when unnamed */
-    struct lmeta  meta;        /* filled by the caller but for version and lid */
+    const char   *work;        /* path of the work file; NULL when unnamed */
+    struct lmeta *meta;        /* filled by the caller but for version and lid */
     const struct put_attrs *attrs;
     int64_t       atime_ns;
     /* CUSTOM */
@@ -177,9 +266,8 @@ struct cjob {
     bool          replace;
     /* MOVE */
     struct str    to;
-    /* CHUNKED: the manifest, and where chunk 1 lies now */
+    /* CHUNKED: the manifest; `work` is where chunk 1 lies now */
     struct ufest *ufest;
-    const char   *chunk1;
     /* FN */
     int         (*fn)(struct cjob *j);
     void         *arg;
@@ -187,25 +275,66 @@ struct cjob {
     int           rc;
     struct err    e;
     struct obj   *out;         /* new object, counted */
-    /* index rows to write: filled while the files are handled */
-    struct obj   *row_put;     /* borrowed from out */
-    bool          row_del;
-    struct str    row_name;
+    /* between prepare and apply: the arena's */
+    struct obj   *old, *over;  /* what has the name now, counted; MOVE: what has the other one */
+    struct gen    gen;
+    struct own    own;
+    char         *path;        /* the name to be given */
+    char         *prev;        /* where the predecessor goes; NULL = none */
+    char         *side_path;   /* a side record that was staged */
+    char         *manifest;    /* CHUNKED: the staged manifest */
+    bool          long_form;
+    bool          small;       /* the body came in memory: in durable mode it rides in the journal */
+    bool          noop;        /* nothing to change */
+    bool          ready;       /* prepared */
 };
-int  commit_call(struct cjob *j); /* submit and park; j->rc */
+int  commit_call(struct cjob *j); /* submit and park; j->rc. Not for FN: the caller holds the name exclusively */
+int  commit_locked(struct cjob *j, struct err *e); /* with the name held; closes j->fd */
+int  commit_fn(struct mpath *m, int (*fn)(struct cjob *j), void *arg); /* run fn on the committer */
 void commit_batch(void *ctx, struct wjobs *batch);
-int  journal_redo(struct mpath *m, const struct bck *b); /* after a kill: rows of the last group, for this bucket. Blocks */
 void entry_of(const struct obj *o, struct ientry *en);
 struct gen gen_next(struct store *s);
-void  gen_pack(const struct gen *g, unsigned char out[32]);
-bool  gen_unpack(const void *p, size_t n, struct gen *g);
-int   lmeta_write(int fd, const struct bck *b, struct lmeta *meta, const struct gen *g); /* both xattrs; blocks */
+
+/* --- ops.c: committer only --- */
+struct cop_def {
+    /* Everything that needs no name: body, metadata, look-ups, conditions. Nothing that others could see. */
+    int (*prepare)(struct cjob *j);
+    /* Make it so. On failure the object is as before. */
+    int (*apply)(struct cjob *j);
+    /* Rows, and what is left of predecessors. Cannot fail but for memory. */
+    int (*finish)(struct cjob *j);
+};
+extern const struct cop_def cop_defs[COP_NOPS];
+int  job_fail(struct cjob *j, int rc, const char *what);
+void job_undo(struct cjob *j); /* staged files of a job that failed */
+int  meta_write(struct mpath *m, const struct bck *b, struct str name, int fd, struct lmeta *meta, struct own *own, char **side);
+int  name_new(struct mpath *m, int fd, const char *work, const char *path); /* 0 or -errno */
+int  write_all(int fd, const char *p, size_t n);
+
+/* --- checkpoint.c --- */
+void later_add(struct mpath *m, const char *path, const char *to, uint64_t in_use); /* seg_mtx held */
+void checkpoint_due(struct mpath *m); /* do not wait for the second to end. Any thread */
+void checkpoint_batch(void *ctx, struct wjobs *batch);
+int  checkpoint_call(struct mpath *m, int (*fn)(struct mpath *m, void *arg), void *arg); /* run fn on its thread; parks or blocks */
+int  checkpoint_run(struct mpath *m, void *unused); /* checkpoint thread */
+int  checkpoint_fold_now(struct mpath *m, void *unused); /* checkpoint thread, before checkpoints begin: recovery and rebuild */
+void checkpoint_init(struct mpath *m);
+void checkpoint_fini(struct mpath *m);
+
+/* --- recover.c --- */
+int  recover_bck(struct mpath *m, const struct bck *b); /* after a kill or a power cut. Committer, seg_mtx held */
+int  row_follow(struct mpath *m, const struct bck *b, struct str name); /* the row as the file is. Committer, seg_mtx held */
+void recover_done(struct mpath *m);
+int  obj_verify_blocking(struct obj *o); /* re-hash; 0, -AIS_E_CKSUM, ... */
 
 /* --- put.c, mpt.c, store.c --- */
 struct put *put_new(struct store *s, struct mpath *m, const struct bck *b, struct str name, const struct put_attrs *a);
 int         obj_each_piece(struct obj *o, int (*fn)(void *ctx, const void *p, size_t n), void *ctx, struct err *e);
+int         cksum_feed(void *ctx, const void *p, size_t n); /* ctx: a struct cksum_run */
 int         mpt_part_done(struct put *p, const struct cksum *ck, struct err *e);
 void        mpt_fini(struct store *s);
+void        mpt_drop_bck(struct store *s, uint64_t bid);
+int         mpt_recover(struct store *s, const struct bck *b, struct mpath *m); /* uploads that were under way. Blocks */
 bool        store_oos(struct store *s, struct store_cap *cap);
 
 #endif

@@ -94,7 +94,7 @@ adopt_all(struct node *n, const struct bmd *m, struct err *e)
         if (rc < 0)
             return rc;
     }
-    return 0;
+    return store_adopted(n->store, e);
 }
 
 static int

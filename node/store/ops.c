@@ -1,0 +1,863 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the committer does with files: PUT, DELETE, custom metadata, rename, completion of chunked objects. Each in three steps:
+ * prepare (before the journal record), apply (the name), finish (rows). README.md, "A commit".
+ *
+ * Runs on: the mountpath's committer. Blocks.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "base/failpoint.h"
+#include "base/util.h"
+#include "store/store_impl.h"
+
+int
+job_fail(struct cjob *j, int rc, const char *what)
+{
+    mpath_trouble(j->m, rc);
+    return err_set(&j->e, -rc, "%.*s: %s: %s", STR_FMT(j->name), what, err_text(rc));
+}
+
+int
+write_all(int fd, const char *p, size_t n)
+{
+    FAIL_POINT("disk.write", return failpoint_error(-AIS_E_IO));
+    while (n > 0) {
+        ssize_t k = write(fd, p, n);
+
+        if (k < 0 && errno == EINTR)
+            continue;
+        if (k <= 0)
+            return err_from_errno(k == 0 ? ENOSPC : errno);
+        p += k;
+        n -= (size_t)k;
+    }
+    return 0;
+}
+
+static char *
+keep(struct cjob *j, const char *z)
+{
+    return arena_strdup(j->m->arena, str_z(z));
+}
+
+/* --- metadata --- */
+
+static int
+set_xattr(int fd, const char *name, const void *p, size_t n)
+{
+    FAIL_POINT("disk.setxattr", return failpoint_error(-AIS_E_IO));
+    if (fsetxattr(fd, name, p, n, 0) < 0)
+        return errno == E2BIG || errno == ERANGE ? -AIS_E_NOSPACE : err_from_errno(errno);
+    return 0;
+}
+
+/* Write all custom metadata to a file of its own, named by the generation; *path: malloc'd. */
+static int
+side_stage(struct mpath *m, const struct bck *b, struct str name, const struct lmeta *meta, struct own *own, char **path)
+{
+    char           fqn[FQN_MAX];
+    auto_close int fd = -1;
+    struct sbuf    s;
+    int            rc = layout_side(m->path, b, name, own->gen.counter, fqn);
+
+    if (rc < 0)
+        return rc;
+    sbuf_init(&s, SIDE_MAX);
+    side_encode(meta->custom, meta->ncustom, &s);
+    rc = sbuf_ok(&s) ? mkdirs_parent(fqn) : -AIS_E_TOOBIG;
+    if (rc == 0) {
+        fd = open(fqn, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+        rc = fd < 0 ? err_from_errno(errno) : write_all(fd, s.p, s.n);
+        if (rc == 0 && b->durable && fdatasync(fd) < 0)
+            rc = err_from_errno(errno);
+        if (rc < 0 && fd >= 0)
+            (void)unlink(fqn);
+    }
+    own->side = true;
+    layout_name_sha(name, own->side_name);
+    own->side_crc = rc == 0 ? crc32c(0, s.p, s.n) : 0;
+    sbuf_fini(&s);
+    if (rc == 0)
+        *path = xstrdup(fqn);
+    return rc;
+}
+
+/* What stays in AIStore's xattr when the custom metadata moved out: nothing but the long name, if that fits. */
+static int
+encode_trimmed(struct lmeta *meta, size_t max, void *raw)
+{
+    unsigned  all = meta->ncustom;
+    struct kv first = meta->custom[0];
+    int       n = -AIS_E_TOOBIG;
+
+    for (unsigned i = 0; i < all && n < 0; i++) {
+        if (!str_eqz(meta->custom[i].k, ORIG_NAME))
+            continue;
+        meta->custom[0] = meta->custom[i];
+        meta->ncustom = 1;
+        n = lmeta_encode(meta, raw);
+        n = n > (int)max ? -AIS_E_TOOBIG : n;
+    }
+    if (n == -AIS_E_TOOBIG) {
+        meta->ncustom = 0;
+        n = lmeta_encode(meta, raw);
+    }
+    meta->ncustom = all;
+    meta->custom[0] = first;
+    return n;
+}
+
+/* Both xattrs. The side record, if there is one, takes effect by our own xattr: that goes first then, else last. */
+static int
+xattrs_set(int fd, const void *raw, size_t n, const struct own *own)
+{
+    unsigned char o[OWN_MAX];
+    size_t        on = own_encode(own, o);
+    int           rc = own->side ? set_xattr(fd, OWN_XATTR, o, on) : set_xattr(fd, LMETA_XATTR, raw, n);
+
+    if (rc < 0)
+        return rc;
+    return own->side ? set_xattr(fd, LMETA_XATTR, raw, n) : set_xattr(fd, OWN_XATTR, o, on);
+}
+
+int
+meta_write(struct mpath *m, const struct bck *b, struct str name, int fd, struct lmeta *meta, struct own *own, char **side)
+{
+    unsigned char raw[LMETA_MAX];
+    size_t        max = m->xattr_max > OWN_MAX + 64 ? m->xattr_max - OWN_MAX - 64 : 0;
+    int           n, rc;
+
+    meta->lid = (meta->lid & (LID_CHUNKED | LID_LONG)) | LID_BID(b->bid) | (b->bid & BID_AIS ? LID_AIS_BCK : 0);
+    n = lmeta_encode(meta, raw);
+    if (n < 0 && n != -AIS_E_TOOBIG)
+        return n;
+    if (n > 0 && ((size_t)n <= max || meta->ncustom == 0)) {
+        own->side = false;
+        rc = xattrs_set(fd, raw, (size_t)n, own);
+        if (rc != -AIS_E_NOSPACE || meta->ncustom == 0)
+            return rc; /* with custom metadata: out of space, or less room in the inode than was thought */
+    }
+    rc = side_stage(m, b, name, meta, own, side);
+    if (rc < 0)
+        return rc;
+    n = encode_trimmed(meta, max, raw);
+    rc = n < 0 ? n : xattrs_set(fd, raw, (size_t)n, own);
+    if (rc < 0) {
+        (void)unlink(*side);
+        free(*side);
+        *side = NULL;
+    }
+    return rc;
+}
+
+/* For a job: the path of a staged side record lives in the arena. */
+static int
+job_meta_write(struct cjob *j)
+{
+    char *side = NULL;
+    int   rc = meta_write(j->m, j->b, j->name, j->fd, j->meta, &j->own, &side);
+
+    if (side != NULL)
+        j->side_path = keep(j, side);
+    free(side);
+    return rc;
+}
+
+/* --- looking --- */
+
+/* What is there now: from the cache, else from the files; the row saves a look where there is none. */
+static struct obj *
+present(struct mpath *m, const struct bck *b, struct str name, bool sure)
+{
+    struct obj *o = cache_get(m->store, b->bid, name, NULL);
+    struct sbuf v;
+    int         rc;
+
+    if (o != NULL)
+        return o;
+    if (!sure) {
+        sbuf_init(&v, 64 * KIB);
+        rc = rows_get(m->rows, b->bid, name, &v);
+        sbuf_fini(&v);
+        if (rc == -AIS_E_NOENT)
+            return NULL;
+    }
+    return obj_load(m, b, name, false, &o, NULL) == 0 ? o : NULL;
+}
+
+/* The generation of the tombstone of a name, if there is one. */
+static bool
+tomb_gen(struct mpath *m, const struct bck *b, struct str name, struct gen *g)
+{
+    struct ientry en;
+    struct sbuf   v;
+    bool          is;
+
+    sbuf_init(&v, 64 * KIB);
+    is = rows_get(m->rows, b->bid, name, &v) == 0 && ientry_is_tomb(sbuf_str(&v)) && ientry_decode(v.p, v.n, &en) == 0;
+    if (is)
+        *g = en.gen;
+    sbuf_fini(&v);
+    return is;
+}
+
+static int
+check_conditions(struct cjob *j)
+{
+    const struct put_attrs *a = j->attrs;
+    struct gen              g;
+
+    if (a->if_none_match_any && j->old != NULL)
+        return -AIS_E_PRECOND;
+    if (a->if_match.n > 0 && (j->old == NULL || !str_eqz(a->if_match, j->old->info.cksum.value)))
+        return -AIS_E_PRECOND;
+    if (!a->from_peer)
+        return 0;
+    if (j->old != NULL)
+        return gen_cmp(&a->gen, &j->old->info.gen) > 0 ? 0 : -AIS_E_CONFLICT;
+    return tomb_gen(j->m, j->b, j->name, &g) && gen_cmp(&a->gen, &g) <= 0 ? -AIS_E_CONFLICT : 0;
+}
+
+static void
+set_version(struct cjob *j, char out[68])
+{
+    uint64_t v = 0;
+
+    out[0] = '\0';
+    if (j->attrs->version.n > 0) {
+        j->meta->version = j->attrs->version;
+        return;
+    }
+    if (j->b->versioning) {
+        if (j->old != NULL)
+            (void)str_u64(j->old->info.version, &v);
+        str_from_u64(v + 1, 10, out);
+    }
+    j->meta->version = str_z(out);
+}
+
+/* --- names --- */
+
+/* Give an unnamed file its first name. */
+static int
+link_fd(struct mpath *m, int fd, const char *path)
+{
+    char proc[40];
+
+    if (m->at_empty)
+        return linkat(fd, "", AT_FDCWD, path, AT_EMPTY_PATH) < 0 ? -errno : 0;
+    snprintf(proc, sizeof(proc), "/proc/self/fd/%d", fd);
+    return linkat(AT_FDCWD, proc, AT_FDCWD, path, AT_SYMLINK_FOLLOW) < 0 ? -errno : 0;
+}
+
+/* A name that must not exist yet; folders are made when they are missing. */
+int
+name_new(struct mpath *m, int fd, const char *work, const char *path)
+{
+    int rc = 0;
+
+    FAIL_POINT("disk.link", return -EIO);
+    for (int attempt = 0; attempt < 2; attempt++) {
+        if (work == NULL)
+            rc = link_fd(m, fd, path);
+        else
+            rc = renameat2(AT_FDCWD, work, AT_FDCWD, path, RENAME_NOREPLACE) < 0 ? -errno : 0;
+        if (rc == -EINVAL && work != NULL) /* no NOREPLACE here; names are ours alone, so looking first will do */
+            rc = access(path, F_OK) == 0 ? -EEXIST : rename(work, path) < 0 ? -errno : 0;
+        if (rc != -ENOENT || attempt > 0)
+            return rc;
+        if (mkdirs_parent(path) < 0)
+            return errno == ENOTDIR || errno == EEXIST ? -ENOTDIR : -errno;
+    }
+    return rc;
+}
+
+/* A name that exists: new and old change places in one step, so that the old one is kept until the epoch is on stable storage. */
+static int
+name_over(struct cjob *j)
+{
+    struct mpath *m = j->m;
+    int           rc = 0;
+
+    FAIL_POINT("disk.rename", return -EIO);
+    if (j->work == NULL)
+        rc = link_fd(m, j->fd, j->prev);
+    else if (m->exchange)
+        rc = rename(j->work, j->prev) < 0 ? -errno : 0;
+    if (rc < 0)
+        return rc;
+    if (m->exchange) {
+        rc = renameat2(AT_FDCWD, j->prev, AT_FDCWD, j->path, RENAME_EXCHANGE) < 0 ? -errno : 0;
+        if (rc < 0)
+            (void)unlink(j->prev);
+        return rc;
+    }
+    /* Without: the old one gets a second name first. */
+    if (j->work == NULL) {
+        char tmp[FQN_MAX];
+
+        work_name(m, j->b, "put", j->name, tmp);
+        rc = rename(j->prev, tmp) < 0 || link(j->path, j->prev) < 0 || rename(tmp, j->path) < 0 ? -errno : 0;
+        if (rc < 0)
+            (void)unlink(tmp);
+        return rc;
+    }
+    return link(j->path, j->prev) < 0 || rename(j->work, j->path) < 0 ? -errno : 0;
+}
+
+/* The path of an object that does not exist yet; the long-name form where the plain one cannot be. */
+static int
+choose_path(struct cjob *j)
+{
+    char path[FQN_MAX], orig[FQN_MAX + 64];
+    int  rc;
+
+    if (j->old != NULL) {
+        j->path = keep(j, j->old->fqn);
+        j->long_form = j->old->long_form;
+    } else if (!j->long_form && layout_obj(j->m->path, j->b, CT_OBJ, j->name, path) > 0) {
+        j->path = keep(j, path);
+    } else {
+        j->long_form = true;
+    }
+    if (j->long_form) {
+        rc = layout_long(j->m->path, j->b, j->name, path, orig);
+        if (rc < 0 || j->meta->ncustom == LMETA_MAX_CUSTOM)
+            return -AIS_E_INVAL;
+        j->path = keep(j, path);
+        j->meta->lid |= LID_LONG;
+        j->meta->custom[j->meta->ncustom++] = (struct kv){ STR_LIT(ORIG_NAME), str_z(keep(j, orig)) };
+    }
+    return j->path == NULL ? -AIS_E_NOMEM : 0;
+}
+
+/* Can nobody else have that name as a file? A folder of that name, or a file where a folder would have to be. */
+static bool
+plain_is_taken(const char *path)
+{
+    struct stat st;
+    char        dir[FQN_MAX], *slash;
+
+    if (lstat(path, &st) == 0)
+        return S_ISDIR(st.st_mode);
+    if (errno == ENOTDIR)
+        return true;
+    if (errno != ENOENT)
+        return false;
+    /* The nearest ancestor that exists is a folder, or else. */
+    snprintf(dir, sizeof(dir), "%s", path);
+    while ((slash = strrchr(dir, '/')) != NULL && slash != dir) {
+        *slash = '\0';
+        if (lstat(dir, &st) == 0)
+            return !S_ISDIR(st.st_mode);
+    }
+    return false;
+}
+
+static int
+name_give(struct cjob *j)
+{
+    char *side = NULL;
+    int   rc;
+
+    if (j->prev != NULL)
+        return name_over(j);
+    rc = name_new(j->m, j->fd, j->work, j->path);
+    if (j->long_form || (rc != -EEXIST && rc != -ENOTDIR && rc != -EISDIR && rc != -ENAMETOOLONG))
+        return rc;
+    if (rc == -EEXIST && !plain_is_taken(j->path))
+        return rc;
+    /* Only now is it known that the plain form cannot be: the metadata has to carry the name. */
+    j->long_form = true;
+    rc = choose_path(j);
+    if (rc == 0)
+        rc = meta_write(j->m, j->b, j->name, j->fd, j->meta, &j->own, &side);
+    if (side != NULL)
+        j->side_path = keep(j, side);
+    free(side);
+    if (rc < 0)
+        return rc == -AIS_E_NOSPACE ? -ENOSPC : -EIO;
+    return name_new(j->m, j->fd, j->work, j->path);
+}
+
+static char *
+prev_name(struct cjob *j)
+{
+    char prev[FQN_MAX];
+
+    work_name(j->m, j->b, "prev", j->name, prev);
+    return keep(j, prev);
+}
+
+/* --- what is left of an object that was replaced or removed; seg_mtx is held --- */
+
+static void
+drop_parts(struct cjob *j, const struct obj *o, bool with_manifest)
+{
+    char     path[FQN_MAX];
+    uint64_t key;
+
+    if (o == NULL)
+        return;
+    key = parts_key(o->bid, o->name, &o->info.gen);
+    for (unsigned i = 1; i < o->info.nchunks; i++)
+        later_add(j->m, o->chunks[i].path, NULL, key);
+    if (o->side && layout_side(j->m->path, j->b, o->name, o->info.gen.counter, path) > 0)
+        later_add(j->m, path, NULL, 0);
+    if (o->staged != NULL)
+        later_add(j->m, o->staged, NULL, 0);
+    for (int hashed = 0; with_manifest && o->info.nchunks > 0 && hashed < 2; hashed++)
+        if (layout_aux(j->m->path, j->b, CT_UFEST, o->name, hashed != 0, path) > 0)
+            later_add(j->m, path, NULL, 0);
+}
+
+/* --- PUT --- */
+
+/* An unnamed file with the body, or a work file where the file system has no unnamed ones (j->work then names it). */
+static int
+body_file(struct cjob *j)
+{
+    char path[FQN_MAX];
+
+    if (j->fd >= 0)
+        return 0;
+    FAIL_POINT("disk.open", return failpoint_error(-AIS_E_IO));
+    if (j->m->tmpfile) {
+        if (layout_ct(j->m->path, j->b, CT_WORK, path) < 0)
+            return -AIS_E_INVAL;
+        j->fd = open(path, O_TMPFILE | O_RDWR | O_CLOEXEC, 0644);
+    } else {
+        work_name(j->m, j->b, "put", j->name, path);
+        j->fd = open(path, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0644);
+        if (j->fd >= 0)
+            j->work = keep(j, path);
+    }
+    if (j->fd < 0)
+        return err_from_errno(errno);
+    j->small = true;
+    return j->n == 0 ? 0 : write_all(j->fd, j->data, j->n);
+}
+
+static int
+set_mtime(struct cjob *j)
+{
+    struct timespec ts[2] = { { .tv_nsec = UTIME_OMIT } };
+
+    if (j->attrs->mtime_ns == 0)
+        return 0;
+    ts[1] = (struct timespec){ .tv_sec = j->attrs->mtime_ns / NSEC_PER_SEC, .tv_nsec = j->attrs->mtime_ns % NSEC_PER_SEC };
+    return futimens(j->fd, ts) < 0 ? err_from_errno(errno) : 0;
+}
+
+/* What PUT and the completion of a chunked object have in common before the record. */
+static int
+prepare_meta(struct cjob *j)
+{
+    char version[68];
+    int  rc = check_conditions(j);
+
+    if (rc < 0)
+        return rc;
+    set_version(j, version);
+    rc = choose_path(j);
+    if (rc == 0)
+        rc = job_meta_write(j);
+    if (rc == 0)
+        rc = set_mtime(j);
+    if (rc == 0 && j->old != NULL)
+        j->prev = prev_name(j);
+    j->meta->version = str_z(keep(j, version[0] != '\0' ? version : ""));
+    if (j->attrs->version.n > 0)
+        j->meta->version = j->attrs->version;
+    return rc;
+}
+
+/* The client says what it sends, and we have just that. */
+static bool
+same_content(const struct cjob *j)
+{
+    const struct put_attrs *a = j->attrs;
+
+    return a->same_is_noop && a->expect.type != CKSUM_NONE && j->old != NULL && j->old->info.nchunks == 0 &&
+           j->old->info.size == j->meta->size && cksum_eq(&j->old->info.cksum, &a->expect);
+}
+
+static int
+put_prepare(struct cjob *j)
+{
+    int rc;
+
+    j->gen = j->attrs->from_peer ? j->attrs->gen : gen_next(j->m->store);
+    j->own = (struct own){ .gen = j->gen };
+    j->old = present(j->m, j->b, j->name, false);
+    if (same_content(j)) {
+        j->noop = true;
+        j->out = obj_ref(j->old);
+        return 0;
+    }
+    rc = body_file(j);
+    if (rc < 0)
+        return job_fail(j, rc, "cannot write");
+    FAIL_POINT("put.after_body", return job_fail(j, failpoint_error(-AIS_E_IO), "injected"));
+    rc = prepare_meta(j);
+    /* Large bodies are on stable storage before the record says so; small ones ride in it. */
+    if (rc == 0 && j->b->durable && !j->small && fdatasync(j->fd) < 0)
+        rc = err_from_errno(errno);
+    if (rc < 0)
+        return job_fail(j, rc, rc == -AIS_E_PRECOND || rc == -AIS_E_CONFLICT ? "condition" : "cannot write metadata");
+    return 0;
+}
+
+/* The object as it is after the commit, from what was just written. */
+static int
+make_out(struct cjob *j)
+{
+    struct stat st;
+
+    j->out = obj_new(j->m->store, j->b, j->name, j->path, j->meta);
+    if (j->out == NULL)
+        return -AIS_E_NOMEM;
+    j->out->long_form = j->long_form;
+    j->out->side = j->own.side;
+    if (fstat(j->fd, &st) == 0)
+        j->out->info.mtime_ns = st.st_mtim.tv_sec * NSEC_PER_SEC + st.st_mtim.tv_nsec;
+    j->out->info.atime_ns = j->atime_ns;
+    j->out->info.mpath = (uint16_t)j->m->idx;
+    j->out->info.gen = j->gen;
+    atomic_store(&j->out->fd, j->fd);
+    j->out->nfds = 1;
+    j->fd = -1;
+    return 0;
+}
+
+static int
+put_apply(struct cjob *j)
+{
+    int rc;
+
+    FAIL_POINT("put.before_name", return job_fail(j, failpoint_error(-AIS_E_IO), "injected"));
+    rc = name_give(j);
+    if (rc == -EEXIST && j->prev == NULL) {
+        /* There after all, though no row says so. */
+        j->old = present(j->m, j->b, j->name, true);
+        j->prev = prev_name(j);
+        rc = name_over(j);
+    } else if (rc == -ENOENT && j->prev != NULL) {
+        rc = name_new(j->m, j->fd, j->work, j->path); /* the old one is gone: somebody removed the file by hand */
+        j->prev = NULL;
+    }
+    if (rc < 0)
+        return job_fail(j, err_from_errno(-rc), "cannot name the file");
+    j->work = NULL;
+    rc = make_out(j);
+    return rc < 0 ? job_fail(j, rc, "cannot read back") : 0;
+}
+
+static int
+put_row(struct cjob *j, struct str name)
+{
+    struct ientry en;
+
+    entry_of(j->out, &en);
+    return rows_put(j->m->rows, j->b->bid, name, &en);
+}
+
+static int
+put_finish(struct cjob *j)
+{
+    if (j->prev != NULL)
+        later_add(j->m, j->prev, NULL, 0);
+    drop_parts(j, j->old, true);
+    return put_row(j, j->name);
+}
+
+/* --- DELETE --- */
+
+/* A file whose metadata is damaged can still be deleted. */
+static char *
+unreadable(struct cjob *j)
+{
+    char        path[FQN_MAX], orig[FQN_MAX + 64];
+    struct stat st;
+
+    if (layout_obj(j->m->path, j->b, CT_OBJ, j->name, path) > 0 && lstat(path, &st) == 0 && S_ISREG(st.st_mode))
+        return keep(j, path);
+    if (layout_long(j->m->path, j->b, j->name, path, orig) > 0 && lstat(path, &st) == 0 && S_ISREG(st.st_mode))
+        return keep(j, path);
+    return NULL;
+}
+
+static int
+delete_prepare(struct cjob *j)
+{
+    struct sbuf v;
+
+    j->gen = gen_next(j->m->store);
+    j->old = present(j->m, j->b, j->name, true);
+    j->path = j->old != NULL ? keep(j, j->old->fqn) : unreadable(j);
+    if (j->path != NULL)
+        return 0;
+    /* A row without a file is no object; it goes. */
+    sbuf_init(&v, 64 * KIB);
+    if (rows_get(j->m->rows, j->b->bid, j->name, &v) == 0 && !ientry_is_tomb(sbuf_str(&v)))
+        (void)rows_del(j->m->rows, j->b->bid, j->name);
+    sbuf_fini(&v);
+    return err_set(&j->e, AIS_E_NOOBJ, "%.*s does not exist", STR_FMT(j->name));
+}
+
+static int
+delete_apply(struct cjob *j)
+{
+    FAIL_POINT("disk.unlink", return job_fail(j, failpoint_error(-AIS_E_IO), "injected"));
+    if (unlink(j->path) < 0 && errno != ENOENT)
+        return job_fail(j, err_from_errno(errno), "cannot remove");
+    return 0;
+}
+
+static int
+tomb_row(struct cjob *j, struct str name)
+{
+    struct ientry en = { .flags = IENT_TOMB, .gen = j->gen, .cksum = { .type = CKSUM_NONE }, .version = STR_LIT("") };
+
+    return rows_put(j->m->rows, j->b->bid, name, &en);
+}
+
+static int
+delete_finish(struct cjob *j)
+{
+    drop_parts(j, j->old, true);
+    return tomb_row(j, j->name);
+}
+
+/* --- custom metadata --- */
+
+static int
+merge_custom(struct cjob *j, struct lmeta *m)
+{
+    if (j->replace) {
+        unsigned n = 0;
+
+        for (unsigned i = 0; i < m->ncustom; i++)
+            if (str_eqz(m->custom[i].k, ORIG_NAME))
+                m->custom[n++] = m->custom[i];
+        m->ncustom = n;
+    }
+    for (unsigned i = 0; i < j->nkv; i++) {
+        unsigned k = 0;
+
+        while (k < m->ncustom && !str_eq(m->custom[k].k, j->kv[i].k))
+            k++;
+        if (k == LMETA_MAX_CUSTOM)
+            return -AIS_E_TOOBIG;
+        m->custom[k] = j->kv[i];
+        m->ncustom = MAX(m->ncustom, k + 1);
+    }
+    return 0;
+}
+
+static int
+custom_prepare(struct cjob *j)
+{
+    j->gen = gen_next(j->m->store);
+    j->old = present(j->m, j->b, j->name, true);
+    if (j->old == NULL)
+        return err_set(&j->e, AIS_E_NOOBJ, "%.*s does not exist", STR_FMT(j->name));
+    j->path = keep(j, j->old->fqn);
+    j->fd = open(j->path, O_RDONLY | O_CLOEXEC);
+    return j->fd < 0 ? job_fail(j, err_from_errno(errno), "cannot open") : 0;
+}
+
+static int
+custom_apply(struct cjob *j)
+{
+    struct objmeta *om = arena_alloc(j->m->arena, sizeof(*om));
+    char           *side = NULL;
+    int             rc = om == NULL ? -AIS_E_NOMEM : meta_load(j->m, j->b, j->fd, om);
+
+    if (rc == 0)
+        rc = merge_custom(j, &om->meta);
+    if (rc == 0) {
+        om->own.gen = j->gen;
+        rc = meta_write(j->m, j->b, j->name, j->fd, &om->meta, &om->own, &side);
+        free(side);
+    }
+    if (om != NULL)
+        meta_free(om);
+    if (rc == 0)
+        rc = obj_load(j->m, j->b, j->name, true, &j->out, NULL);
+    if (rc < 0)
+        return job_fail(j, rc, rc == -AIS_E_TOOBIG || rc == -AIS_E_NOSPACE ? "custom metadata is too large" :
+                                                                             "cannot update metadata");
+    __atomic_store_n(&j->out->info.atime_ns, j->old->info.atime_ns, __ATOMIC_RELAXED);
+    return 0;
+}
+
+static int
+custom_finish(struct cjob *j)
+{
+    char path[FQN_MAX];
+
+    if (j->old->side && layout_side(j->m->path, j->b, j->name, j->old->info.gen.counter, path) > 0)
+        later_add(j->m, path, NULL, 0);
+    return put_row(j, j->name);
+}
+
+/* --- rename within the mountpath, of what is one file in the plain form; the rest is copied (obj_rename) --- */
+
+static int
+move_prepare(struct cjob *j)
+{
+    char path[FQN_MAX];
+
+    j->gen = gen_next(j->m->store);
+    j->old = present(j->m, j->b, j->name, true);
+    if (j->old == NULL)
+        return err_set(&j->e, AIS_E_NOOBJ, "%.*s does not exist", STR_FMT(j->name));
+    j->over = present(j->m, j->b, j->to, true);
+    if (j->old->long_form || j->old->side || j->old->info.nchunks > 0 || (j->over != NULL && j->over->long_form) ||
+        layout_obj(j->m->path, j->b, CT_OBJ, j->to, path) < 0 || (j->over == NULL && plain_is_taken(path)))
+        return -AIS_E_UNSUPP;
+    j->path = keep(j, path);
+    j->prev = j->over != NULL ? prev_name(j) : NULL;
+    return j->path == NULL ? -AIS_E_NOMEM : 0;
+}
+
+static int
+move_apply(struct cjob *j)
+{
+    struct own     own = { .gen = j->gen };
+    unsigned char  raw[OWN_MAX];
+    auto_close int fd = open(j->old->fqn, O_RDONLY | O_CLOEXEC);
+    int            rc = fd < 0 ? err_from_errno(errno) : set_xattr(fd, OWN_XATTR, raw, own_encode(&own, raw));
+
+    if (rc == 0 && j->prev != NULL && link(j->path, j->prev) < 0)
+        rc = err_from_errno(errno);
+    if (rc == 0)
+        rc = mkdirs_parent(j->path);
+    if (rc == 0 && rename(j->old->fqn, j->path) < 0)
+        rc = err_from_errno(errno);
+    if (rc == 0)
+        rc = obj_load(j->m, j->b, j->to, true, &j->out, &j->e);
+    return rc < 0 ? job_fail(j, rc, "cannot rename") : 0;
+}
+
+static int
+move_finish(struct cjob *j)
+{
+    int rc = tomb_row(j, j->name);
+
+    if (j->prev != NULL)
+        later_add(j->m, j->prev, NULL, 0);
+    drop_parts(j, j->over, true);
+    return rc < 0 ? rc : put_row(j, j->to);
+}
+
+/* --- completion of a chunked object: chunk 1 takes the object's name; the manifest waits beside its place for the checkpoint --- */
+
+static int
+manifest_stage(struct cjob *j)
+{
+    char           path[FQN_MAX];
+    struct sbuf    image;
+    auto_close int fd = -1;
+    int            rc = layout_manifest(j->m->path, j->b, j->name, j->ufest->id, path);
+
+    if (rc < 0)
+        return rc;
+    sbuf_init(&image, 64 * MIB);
+    rc = ufest_encode(j->ufest, &image);
+    if (rc == 0)
+        rc = mkdirs_parent(path);
+    if (rc == 0) {
+        fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+        rc = fd < 0 ? err_from_errno(errno) : write_all(fd, image.p, image.n);
+    }
+    sbuf_fini(&image);
+    j->manifest = keep(j, path);
+    return rc;
+}
+
+static int
+chunked_prepare(struct cjob *j)
+{
+    int rc;
+
+    j->gen = j->attrs->from_peer ? j->attrs->gen : gen_next(j->m->store);
+    j->own = (struct own){ .gen = j->gen, .upload = j->ufest->id };
+    j->old = present(j->m, j->b, j->name, true);
+    j->meta->lid |= LID_CHUNKED;
+    j->fd = open(j->work, O_RDWR | O_CLOEXEC);
+    rc = j->fd < 0 ? err_from_errno(errno) : prepare_meta(j);
+    if (rc == 0) {
+        j->ufest->chunks[0].path = str_z(j->path);
+        rc = manifest_stage(j);
+    }
+    return rc < 0 ? job_fail(j, rc, "cannot complete") : 0;
+}
+
+static int
+chunked_apply(struct cjob *j)
+{
+    int rc;
+
+    FAIL_POINT("chunked.before_name", return job_fail(j, failpoint_error(-AIS_E_IO), "injected"));
+    rc = name_give(j);
+    rc = rc < 0 ? err_from_errno(-rc) : obj_load(j->m, j->b, j->name, true, &j->out, NULL);
+    if (rc < 0)
+        return job_fail(j, rc, "cannot complete");
+    __atomic_store_n(&j->out->info.atime_ns, j->atime_ns, __ATOMIC_RELAXED);
+    j->manifest = NULL;
+    return 0;
+}
+
+static int
+chunked_finish(struct cjob *j)
+{
+    char staged[FQN_MAX], path[FQN_MAX];
+
+    if (j->prev != NULL)
+        later_add(j->m, j->prev, NULL, 0);
+    drop_parts(j, j->old, false);
+    if (layout_manifest(j->m->path, j->b, j->name, j->ufest->id, staged) > 0 &&
+        layout_aux(j->m->path, j->b, CT_UFEST, j->name, !layout_is_path(j->name), path) > 0)
+        later_add(j->m, staged, path, 0);
+    return put_row(j, j->name);
+}
+
+/* --- FN: one step --- */
+
+static int
+fn_apply(struct cjob *j)
+{
+    return j->fn(j);
+}
+
+void
+job_undo(struct cjob *j)
+{
+    if (j->side_path != NULL)
+        (void)unlink(j->side_path);
+    if (j->manifest != NULL)
+        (void)unlink(j->manifest);
+    if (j->op == COP_PUT && j->work != NULL)
+        (void)unlink(j->work);
+}
+
+/* clang-format off */
+const struct cop_def cop_defs[COP_NOPS] = {
+    [COP_PUT]     = { put_prepare,     put_apply,     put_finish },
+    [COP_DELETE]  = { delete_prepare,  delete_apply,  delete_finish },
+    [COP_CUSTOM]  = { custom_prepare,  custom_apply,  custom_finish },
+    [COP_MOVE]    = { move_prepare,    move_apply,    move_finish },
+    [COP_CHUNKED] = { chunked_prepare, chunked_apply, chunked_finish },
+    [COP_FN]      = { NULL,            fn_apply,      NULL },
+};
+/* clang-format on */

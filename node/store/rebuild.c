@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Rows from files: for an index that is missing or damaged, for disks that AIStore wrote, and on command.
+ *
+ * Names are collected by a walk and handed on in batches; each row is made from its file by the committer, so that a rebuild and
+ * commits do not disturb each other.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/util.h"
+#include "store/store_impl.h"
+
+#define BATCH      256
+#define FOLD_BYTES (16 * MIB)
+
+struct rebuild {
+    struct mpath     *m;
+    const struct bck *b;
+    bool              start;
+    struct sbuf       names; /* u32 length, name; BATCH at most */
+    unsigned          n;
+    uint64_t          objects, skipped;
+    size_t            base;  /* length of ".../%ob/" */
+    int               rc;
+    char              path[FQN_MAX];
+    struct objmeta    om;
+};
+
+/* On the committer: the rows of a batch. */
+static int
+batch_rows(struct cjob *c)
+{
+    struct rebuild *rb = c->arg;
+    struct str      rest = sbuf_str(&rb->names);
+    int             rc = 0;
+
+    while (rc == 0 && rest.n >= 4) {
+        uint32_t n;
+
+        memcpy(&n, rest.p, 4);
+        rc = row_follow(rb->m, rb->b, str_from(rest.p + 4, n));
+        rest = str_from_off(rest, 4 + (size_t)n);
+    }
+    return rc;
+}
+
+static void
+batch_end(struct rebuild *rb)
+{
+    struct cjob c = { .arg = rb };
+
+    if (rb->n > 0 && rb->rc == 0)
+        rb->rc = rb->start ? batch_rows(&c) : commit_fn(rb->m, batch_rows, rb);
+    if (rb->start && rb->rc == 0 && rows_bytes(rb->m->rows) > FOLD_BYTES)
+        rb->rc = checkpoint_call(rb->m, checkpoint_fold_now, NULL);
+    sbuf_reset(&rb->names);
+    rb->n = 0;
+}
+
+static void
+batch_add(struct rebuild *rb, struct str name)
+{
+    uint32_t n = (uint32_t)name.n;
+
+    sbuf_put(&rb->names, &n, 4);
+    sbuf_puts(&rb->names, name);
+    rb->objects++;
+    if (++rb->n == BATCH)
+        batch_end(rb);
+}
+
+/* The real name of a file of the long form; an empty one when the file cannot be read. */
+static void
+real_name(struct rebuild *rb, char name[OBJ_NAME_MAX + 1])
+{
+    auto_close int fd = open(rb->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+    name[0] = '\0';
+    if (fd >= 0 && meta_load(rb->m, rb->b, fd, &rb->om) == 0)
+        (void)str_copyz(orig_name(&rb->om.meta), name, OBJ_NAME_MAX + 1);
+    meta_free(&rb->om);
+}
+
+static void
+rebuild_file(struct rebuild *rb)
+{
+    struct str name = str_z(rb->path + rb->base);
+    char       real[OBJ_NAME_MAX + 1];
+
+    if (layout_is_long(str_z(rb->path))) {
+        real_name(rb, real);
+        name = str_z(real);
+        if (name.n == 0) {
+            rb->skipped++;
+            return;
+        }
+    }
+    /* A mirror copy lists where the main replica lies; only the file at the mountpath that owns the name is indexed. */
+    if (mpath_of(rb->m->store, rb->b, name) == rb->m)
+        batch_add(rb, name);
+}
+
+static void
+rebuild_dir(struct rebuild *rb)
+{
+    size_t         n = strlen(rb->path);
+    DIR           *d = opendir(rb->path);
+    struct dirent *de;
+
+    if (d == NULL && errno != ENOENT)
+        rb->rc = err_from_errno(errno);
+    while (d != NULL && rb->rc == 0 && (de = readdir(d)) != NULL) {
+        struct stat st;
+        int         type = de->d_type;
+
+        if (strcmp(de->d_name, ".") == 0 || strcmp(de->d_name, "..") == 0 ||
+            (size_t)snprintf(rb->path + n, sizeof(rb->path) - n, "/%s", de->d_name) >= sizeof(rb->path) - n)
+            continue;
+        if (type == DT_UNKNOWN && lstat(rb->path, &st) == 0)
+            type = S_ISDIR(st.st_mode) ? DT_DIR : S_ISREG(st.st_mode) ? DT_REG : DT_UNKNOWN;
+        if (type == DT_DIR)
+            rebuild_dir(rb);
+        else if (type == DT_REG)
+            rebuild_file(rb);
+        rb->path[n] = '\0';
+    }
+    if (d != NULL)
+        closedir(d);
+}
+
+/* Checkpoint thread: an index that has part of the bucket starts anew. */
+static int
+forget_rows(struct mpath *m, void *arg)
+{
+    const struct bck *b = arg;
+    bool              left = true;
+    int               rc = 0;
+
+    while (rc == 0 && left) {
+        struct index_txn *t;
+
+        rc = index_begin(m->index, &t);
+        if (rc < 0)
+            break;
+        rc = index_del_some(t, b->bid, 10000, &left);
+        if (rc < 0)
+            index_abort(t);
+        else
+            rc = index_commit(t);
+    }
+    return rc;
+}
+
+static int
+mark_known(struct mpath *m, void *arg)
+{
+    const struct bck *b = arg;
+    struct index_txn *t;
+    int               rc = index_begin(m->index, &t);
+
+    if (rc < 0)
+        return rc;
+    rc = index_mark(t, IMARK_BCK, b->bid, true);
+    if (rc == 0)
+        return index_commit(t);
+    index_abort(t);
+    return rc;
+}
+
+/* Rows whose files are gone. */
+static void
+rebuild_stale(struct rebuild *rb)
+{
+    char       *last = xmalloc(OBJ_NAME_MAX + 1);
+    struct sbuf rows;
+    bool        more = true;
+    unsigned    n;
+
+    sbuf_init(&rows, 64 * MIB);
+    last[0] = '\0';
+    while (rb->rc == 0 && more) {
+        struct str name, value;
+
+        sbuf_reset(&rows);
+        rb->rc = rows_scan(rb->m->rows, rb->b->bid, STR_LIT(""), str_z(last), last[0] != '\0', 1000, &rows, &n, &more);
+        for (size_t at = 0; rb->rc == 0 && scan_row(&rows, &at, &name, &value);) {
+            (void)str_copyz(name, last, OBJ_NAME_MAX + 1);
+            if (value.n > 0 && !ientry_is_tomb(value))
+                batch_add(rb, name);
+        }
+        more &= n > 0;
+    }
+    batch_end(rb);
+    sbuf_fini(&rows);
+    free(last);
+}
+
+int
+rebuild_bck(struct mpath *m, const struct bck *b, bool start, uint64_t *objects, struct err *e)
+{
+    struct rebuild *rb = xcalloc(1, sizeof(*rb));
+    void           *arg = (void *)(uintptr_t)b;
+    int             n = layout_ct(m->path, b, CT_OBJ, rb->path), rc;
+
+    rb->m = m;
+    rb->b = b;
+    rb->start = start;
+    rb->base = (size_t)n + 1;
+    sbuf_init(&rb->names, 4 * MIB);
+    if (start)
+        rb->rc = checkpoint_call(m, forget_rows, arg);
+    else
+        rebuild_stale(rb);
+    rb->objects = 0;
+    if (rb->rc == 0)
+        rebuild_dir(rb);
+    batch_end(rb);
+    if (rb->rc == 0 && start)
+        rb->rc = checkpoint_call(m, checkpoint_fold_now, NULL);
+    if (rb->rc == 0)
+        rb->rc = checkpoint_call(m, mark_known, arg);
+    rc = rb->rc;
+    *objects += rb->objects;
+    if (rc == 0 && (rb->objects > 0 || rb->skipped > 0))
+        log_info("index rebuilt", { "mountpath", LZ(m->path) }, { "bucket", LSTR(b->name) }, { "objects", LU64(rb->objects) },
+                 { "unreadable", LU64(rb->skipped) });
+    atomic_fetch_add(&m->store->rebuilt, rb->objects);
+    sbuf_fini(&rb->names);
+    free(rb);
+    return rc < 0 ? err_set(e, -rc, "cannot rebuild the index of %.*s on %s: %s", STR_FMT(b->name), m->path, err_text(rc)) : 0;
+}

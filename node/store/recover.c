@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the journal says about a bucket after the process or the machine went down. README.md, "Recovery".
+ *
+ * After a kill the page cache is intact: every file is as the last system call left it, and rows follow the files; a DELETE that was
+ * recorded is done. After a power cut each name since the last durable epoch is verified: forward from the record's body, else the
+ * file as it is when its checksum is right, else the newest predecessor that is whole, else nothing.
+ *
+ * Runs on: the committer, while buckets are adopted. Blocks.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "base/util.h"
+#include "store/store_impl.h"
+
+/* --- the old segments --- */
+
+struct segment {
+    char    *p;
+    size_t   n;
+    uint64_t nr;
+};
+struct redo {
+    unsigned        n;
+    struct segment *seg;
+};
+
+/* A name of the bucket: the last record of it, and all predecessors, oldest first. */
+struct rname {
+    struct hnode  node;
+    struct rname *next; /* in order of first appearance */
+    struct jrec   last;
+    unsigned      nprev;
+    struct str   *prev;
+};
+struct rnames {
+    struct hmap    map;
+    struct rname  *first, **tail;
+    uint64_t       bid;
+};
+
+static int
+redo_load(struct mpath *m)
+{
+    struct redo *r = xcalloc(1, sizeof(*r));
+
+    r->seg = xcalloc(MAX(m->journal.nold, 1u), sizeof(*r->seg));
+    m->redo = r;
+    for (unsigned i = 0; i < m->journal.nold; i++) {
+        struct segment *s = &r->seg[r->n];
+        int             rc = journal_read(&m->journal, m->journal.old[i], &s->p, &s->n);
+
+        if (rc == -AIS_E_NOENT)
+            continue;
+        if (rc < 0)
+            return rc;
+        s->nr = m->journal.old[i];
+        r->n++;
+    }
+    return 0;
+}
+
+void
+recover_done(struct mpath *m)
+{
+    if (m->redo == NULL)
+        return;
+    for (unsigned i = 0; i < m->redo->n; i++)
+        free(m->redo->seg[i].p);
+    free(m->redo->seg);
+    free(m->redo);
+    m->redo = NULL;
+}
+
+static void
+names_add(struct rnames *names, const struct jrec *r)
+{
+    uint64_t      h = hash_bytes(r->name.p, r->name.n, 3);
+    struct rname *x = NULL;
+
+    for (struct hnode *n = hmap_first(&names->map, h); n != NULL && x == NULL; n = hmap_next_same(n, h))
+        if (str_eq(CONTAINER_OF(n, struct rname, node)->last.name, r->name))
+            x = CONTAINER_OF(n, struct rname, node);
+    if (x == NULL) {
+        x = xcalloc(1, sizeof(*x));
+        *names->tail = x;
+        names->tail = &x->next;
+        x->last = *r;
+        hmap_add(&names->map, &x->node, h);
+    }
+    x->last = *r;
+    if (r->prev.n > 0) {
+        x->prev = xrealloc(x->prev, (x->nprev + 1) * sizeof(*x->prev));
+        x->prev[x->nprev++] = r->prev;
+    }
+}
+
+static void
+names_read(const struct redo *redo, struct rnames *names)
+{
+    for (unsigned i = 0; i < redo->n; i++) {
+        struct str  rest = str_from(redo->seg[i].p, redo->seg[i].n), records;
+        struct jrec r;
+
+        while (jgroup_next(&rest, redo->seg[i].nr, &records))
+            while (records.n > 0 && jrec_decode(&records, &r) == 0)
+                if (r.bid == names->bid)
+                    names_add(names, &r);
+    }
+}
+
+static void
+names_free(struct rnames *names)
+{
+    struct rname *x, *next;
+
+    for (x = names->first; x != NULL; x = next) {
+        next = x->next;
+        free(x->prev);
+        free(x);
+    }
+    hmap_fini(&names->map);
+}
+
+/* --- one name --- */
+
+int
+obj_verify_blocking(struct obj *o)
+{
+    struct cksum_run h;
+    struct cksum     got;
+    int              rc;
+
+    rc = cksum_init(&h, o->info.cksum.type);
+    if (rc < 0)
+        return o->info.cksum.type == CKSUM_NONE ? 0 : rc;
+    rc = obj_each_piece(o, cksum_feed, &h, NULL);
+    cksum_final(&h, &got);
+    cksum_fini(&h);
+    if (rc == 0 && o->info.cksum.type != CKSUM_NONE && !cksum_eq(&got, &o->info.cksum))
+        rc = -AIS_E_CKSUM;
+    return rc;
+}
+
+static char *
+object_path(struct mpath *m, const struct bck *b, struct str name, bool long_form)
+{
+    char path[FQN_MAX], orig[FQN_MAX + 64];
+    int  n = long_form ? layout_long(m->path, b, name, path, orig) : layout_obj(m->path, b, CT_OBJ, name, path);
+
+    return n > 0 ? xstrdup(path) : NULL;
+}
+
+/* Make the object again from the record: durable mode, whose small bodies ride in it. */
+static int
+remake(struct mpath *m, const struct bck *b, const struct jrec *r)
+{
+    struct lmeta  *meta = xmalloc(sizeof(*meta));
+    char           work[FQN_MAX];
+    auto_free char *path = NULL;
+    auto_close int fd = -1;
+    int            rc = lmeta_decode(r->meta.p, r->meta.n, meta);
+
+    if (rc == 0)
+        path = object_path(m, b, r->name, (meta->lid & LID_LONG) != 0);
+    free(meta);
+    if (rc < 0 || path == NULL)
+        return rc < 0 ? rc : -AIS_E_INVAL;
+    work_name(m, b, "redo", r->name, work);
+    fd = open(work, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0644);
+    rc = fd < 0 ? err_from_errno(errno) : write_all(fd, r->body.p, r->body.n);
+    if (rc == 0 && (fsetxattr(fd, LMETA_XATTR, r->meta.p, r->meta.n, 0) < 0 ||
+                    fsetxattr(fd, OWN_XATTR, r->own.p, r->own.n, 0) < 0 || fsync(fd) < 0))
+        rc = err_from_errno(errno);
+    if (rc == 0)
+        rc = mkdirs_parent(path);
+    if (rc == 0 && rename(work, path) < 0)
+        rc = err_from_errno(errno);
+    if (rc < 0)
+        (void)unlink(work);
+    return rc;
+}
+
+/* The newest predecessor that is whole gets the name back. */
+static bool
+roll_back(struct mpath *m, const struct bck *b, const struct rname *x)
+{
+    char dir[FQN_MAX], prev[FQN_MAX + 300];
+
+    if (layout_ct(m->path, b, CT_WORK, dir) < 0)
+        return false;
+    for (unsigned i = x->nprev; i-- > 0;) {
+        auto_close int fd = -1;
+        struct obj    *o;
+        auto_free char *path = NULL;
+        bool           good;
+
+        snprintf(prev, sizeof(prev), "%s/%.*s", dir, STR_FMT(x->prev[i]));
+        fd = open(prev, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        if (fd < 0 || obj_load_fd(m, b, x->last.name, prev, fd, &o) < 0)
+            continue;
+        if (o->info.nchunks > 0) {
+            o->chunks[0].fd = fd;
+            o->nfds = 1;
+        } else {
+            atomic_store(&o->fd, fd);
+        }
+        fd = -1;
+        good = obj_verify_blocking(o) == 0;
+        obj_close(o);
+        path = object_path(m, b, x->last.name, false);
+        if (path == NULL || access(path, F_OK) < 0) {
+            free(path);
+            path = object_path(m, b, x->last.name, true);
+        }
+        if (good && path != NULL && rename(prev, path) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void
+remove_object(struct mpath *m, const struct bck *b, struct str name)
+{
+    for (int long_form = 0; long_form < 2; long_form++) {
+        auto_free char *path = object_path(m, b, name, long_form != 0);
+        struct stat     st;
+
+        if (path != NULL && lstat(path, &st) == 0 && S_ISREG(st.st_mode))
+            (void)unlink(path);
+    }
+}
+
+static int
+tomb_put(struct mpath *m, const struct bck *b, const struct jrec *r)
+{
+    struct ientry en = { .flags = IENT_TOMB, .gen = r->gen, .cksum = { .type = CKSUM_NONE }, .version = STR_LIT("") };
+
+    return rows_put(m->rows, b->bid, r->name, &en);
+}
+
+int
+row_follow(struct mpath *m, const struct bck *b, struct str name)
+{
+    struct obj   *o;
+    struct ientry en;
+    int           rc = obj_load(m, b, name, false, &o, NULL);
+
+    m->dirty = true;
+    if (rc == -AIS_E_NOOBJ || rc == -AIS_E_CORRUPT)
+        return rows_del(m->rows, b->bid, name);
+    if (rc < 0)
+        return rc;
+    entry_of(o, &en);
+    rc = rows_put(m->rows, b->bid, name, &en);
+    obj_close(o);
+    return rc;
+}
+
+static int
+redo_delete(struct mpath *m, const struct bck *b, const struct jrec *r)
+{
+    struct obj *o = NULL;
+    int         rc = obj_load(m, b, r->name, false, &o, NULL);
+
+    if (rc == -AIS_E_CORRUPT || (rc == 0 && gen_cmp(&o->info.gen, &r->gen) < 0))
+        remove_object(m, b, r->name);
+    obj_close(o);
+    m->dirty = true;
+    return tomb_put(m, b, r);
+}
+
+/* A manifest that waited for a checkpoint takes its place. */
+static void
+place_manifest(struct mpath *m, const struct bck *b, const struct obj *o)
+{
+    char path[FQN_MAX];
+
+    if (o->staged == NULL || layout_aux(m->path, b, CT_UFEST, o->name, !layout_is_path(o->name), path) < 0)
+        return;
+    if (mkdirs_parent(path) == 0 && rename(o->staged, path) < 0)
+        log_warn("manifest not placed", { "path", LZ(path) }, { "error", LZ(strerror(errno)) });
+}
+
+static int
+redo_name(struct mpath *m, const struct bck *b, const struct rname *x)
+{
+    struct obj *o = NULL;
+    bool        good;
+    int         rc;
+
+    atomic_fetch_add(&m->store->recovered, 1);
+    if (x->last.op == JOP_DELETE)
+        return redo_delete(m, b, &x->last);
+    good = obj_load(m, b, x->last.name, true, &o, NULL) == 0;
+    if (good && m->unclean)
+        good = obj_verify_blocking(o) == 0;
+    if (x->last.has_body && (!good || gen_cmp(&o->info.gen, &x->last.gen) < 0)) {
+        rc = remake(m, b, &x->last);
+        if (rc < 0)
+            log_error("acknowledged object cannot be made again", { "name", LSTR(x->last.name) }, { "error", LZ(err_text(rc)) });
+        atomic_fetch_add(&m->store->rolled, 1);
+    } else if (!good && m->unclean) {
+        if (!roll_back(m, b, x))
+            remove_object(m, b, x->last.name);
+        atomic_fetch_add(&m->store->rolled, 1);
+    } else if (good) {
+        place_manifest(m, b, o);
+    }
+    obj_close(o);
+    return row_follow(m, b, x->last.name);
+}
+
+int
+recover_bck(struct mpath *m, const struct bck *b)
+{
+    struct rnames names = { .bid = b->bid, .tail = &names.first };
+    int           rc = 0;
+    unsigned      n = 0;
+
+    if (m->redo == NULL)
+        rc = redo_load(m);
+    if (rc < 0)
+        return rc;
+    names_read(m->redo, &names);
+    for (struct rname *x = names.first; rc == 0 && x != NULL; x = x->next, n++)
+        rc = redo_name(m, b, x);
+    if (n > 0)
+        log_info("journal replayed", { "mountpath", LZ(m->path) }, { "bucket", LSTR(b->name) }, { "names", LU64(n) },
+                 { "verified", LBOOL(m->unclean) });
+    names_free(&names);
+    return rc;
+}
