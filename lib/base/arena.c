@@ -109,14 +109,14 @@ arena_alloc(struct arena *a, size_t n)
 
     CHECK(a, ARENA_MAGIC);
     if (n > a->max)
-        return NULL;
+        return NULL; /* also keeps the sums below from wrapping */
     n = ARENA_PER_ALLOC ? MAX(n, (size_t)1) : ALIGN_UP(MAX(n, (size_t)1), (size_t)16);
     b = a->head;
     if (b == NULL || ARENA_PER_ALLOC || b->size - a->off < n) {
-        want = ARENA_PER_ALLOC ? n : MAX(n, b == NULL ? a->first : MIN(b->size * 2, 256 * KIB));
-        if (a->used + n > a->max || a->total + n > a->max + a->first)
+        if (a->total + n > a->max)
             return NULL;
-        b = block_add(a, want);
+        want = ARENA_PER_ALLOC ? n : MAX(n, b == NULL ? a->first : MIN(b->size * 2, 256 * KIB));
+        b = block_add(a, MIN(want, a->max - a->total));
         if (b == NULL)
             return NULL;
     }

@@ -143,7 +143,9 @@ arm(struct str spec)
     struct str   item;
     int          rc = 0;
 
-    while (spec.n > 0 && str_split(&spec, ',', &item)) {
+    if (spec.n == 0)
+        spec = STR_NULL; /* no item, where str_split() would see an empty one */
+    while (str_split(&spec, ',', &item)) {
         if (n == MAX_POINTS)
             return -AIS_E_INVAL;
         rc = parse_item(str_trim(item), &parsed[n]);
