@@ -76,7 +76,7 @@ main(int argc, char **argv)
         err(1, "%s", argv[2]);
     answer_len = fread(answer, 1, sizeof(answer), f);
     fclose(f);
-    listener = listen_at(atoi(argv[1]));
+    listener = listen_at((uint16_t)strtoul(argv[1], NULL, 10));
     ep = epoll_create1(0);
     watch(ep, listener, EPOLLIN);
     for (;;) {

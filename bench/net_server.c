@@ -106,7 +106,7 @@ main(int argc, char **argv)
     }
     MUST(run_new(&rc, &run));
     run_start(run);
-    if (http_listen(run, "127.0.0.1", (uint16_t)atoi(argv[1]), &hc, &srv, &e) < 0) {
+    if (http_listen(run, "127.0.0.1", (uint16_t)strtoul(argv[1], NULL, 10), &hc, &srv, &e) < 0) {
         fprintf(stderr, "%s\n", e.text);
         return 1;
     }
