@@ -1,22 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The floor: what this kernel takes for a request at all. One epoll loop that reads whatever comes with one recv and answers it with
- * one send of the same bytes; it parses nothing. A server that needs one system call more, or any time for itself, cannot be faster.
+ * one send of the same bytes, and, if a file is given, one sendfile behind it; it parses nothing. A server that needs one system call
+ * more, or any time for itself, cannot be faster.
  *
- *     bench_floor PORT FILE       FILE: the whole answer, head and body
+ *     bench_floor PORT ANSWER [BODY]      ANSWER: a file with the whole answer, or with its head; BODY: the file to send behind it
  */
 #include <err.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#define MAX_FD 4096
 
 static char   answer[64 << 10];
 static size_t answer_len;
+static int    body_fd = -1;
+static off_t  body_len;
+static off_t  body_at[MAX_FD]; /* of each connection; body_len: nothing left to send */
 
 static void
 watch(int ep, int fd, unsigned events)
@@ -34,20 +45,46 @@ greet(int ep, int listener)
 
     if (fd < 0)
         return;
+    if (fd >= MAX_FD)
+        errx(1, "too many connections");
+    body_at[fd] = body_len;
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    watch(ep, fd, EPOLLIN | EPOLLET | EPOLLRDHUP);
+    watch(ep, fd, EPOLLIN | EPOLLET | EPOLLRDHUP | (body_fd >= 0 ? EPOLLOUT : 0));
 }
 
-static void
+/* False: the peer is gone. */
+static bool
 serve(int fd)
 {
     char    in[4096];
     ssize_t k = recv(fd, in, sizeof(in), 0);
 
-    if (k == 0)
+    if (k <= 0)
+        return k < 0 && errno == EAGAIN;
+    body_at[fd] = 0;
+    return send(fd, answer, answer_len, MSG_NOSIGNAL | (body_fd >= 0 ? MSG_MORE : 0)) == (ssize_t)answer_len;
+}
+
+static void
+send_body(int fd)
+{
+    while (body_at[fd] < body_len) {
+        size_t  left = (size_t)(body_len - body_at[fd]);
+        ssize_t k = sendfile(fd, body_fd, &body_at[fd], left);
+
+        if (k < (ssize_t)left)
+            return;
+    }
+}
+
+static void
+on_event(int fd, unsigned events)
+{
+    if ((events & EPOLLIN) && !serve(fd)) {
         close(fd);
-    else if (k > 0)
-        (void)send(fd, answer, answer_len, MSG_NOSIGNAL);
+        return;
+    }
+    send_body(fd);
 }
 
 static int
@@ -62,20 +99,34 @@ listen_at(int port)
     return fd;
 }
 
+static void
+load(const char *answer_file, const char *body_file)
+{
+    FILE       *f = fopen(answer_file, "r");
+    struct stat st;
+
+    if (f == NULL)
+        err(1, "%s", answer_file);
+    answer_len = fread(answer, 1, sizeof(answer), f);
+    fclose(f);
+    if (body_file == NULL)
+        return;
+    body_fd = open(body_file, O_RDONLY);
+    if (body_fd < 0 || fstat(body_fd, &st) < 0)
+        err(1, "%s", body_file);
+    body_len = st.st_size;
+}
+
 int
 main(int argc, char **argv)
 {
     struct epoll_event ev[128];
-    FILE              *f;
     int                ep, listener;
 
-    if (argc != 3)
-        errx(2, "usage: %s PORT FILE", argv[0]);
-    f = fopen(argv[2], "r");
-    if (f == NULL)
-        err(1, "%s", argv[2]);
-    answer_len = fread(answer, 1, sizeof(answer), f);
-    fclose(f);
+    if (argc != 3 && argc != 4)
+        errx(2, "usage: %s PORT ANSWER [BODY]", argv[0]);
+    load(argv[2], argv[3]);
+    signal(SIGPIPE, SIG_IGN);
     listener = listen_at((uint16_t)strtoul(argv[1], NULL, 10));
     ep = epoll_create1(0);
     watch(ep, listener, EPOLLIN);
@@ -86,6 +137,6 @@ main(int argc, char **argv)
             if (ev[i].data.fd == listener)
                 greet(ep, listener);
             else
-                serve(ev[i].data.fd);
+                on_event(ev[i].data.fd, ev[i].events);
     }
 }

@@ -98,24 +98,35 @@ CONF
     await_port "$aux_nginx"
 }
 
+# floor_start ANSWER [FILE]: the bare loop -> $floor_pid
+floor_start() {
+    taskset -c 0 "$root/build/bin/bench_floor" "$aux_floor" "$@" & pids+=($!); floor_pid=$!
+    await_port "$aux_floor"
+}
+
 # Where the proxy sends a GET of an object.
 location() { curl -s -o /dev/null -D- "$AIS_ENDPOINT/v1/objects/bench/$1" | awk 'tolower($1) == "location:" { print $2 }' | tr -d '\r'; }
 
 get_rows() {
-    local disk=$1 f conns size url node nn nc an ac n c
+    local disk=$1 f conns size url node nn nc an ac bn bc n c
     for f in 4k 1m 16m; do
         conns=64; [ $f != 16m ] || conns=8
-        size=$(stat -c %s "$tmp/f/$f") nn=0 nc=0 an=0 ac=0
+        size=$(stat -c %s "$tmp/f/$f") nn=0 nc=0 an=0 ac=0 bn=0 bc=0
         url=$(location $f)
         node=${url#http://127.0.0.1:}; node=$((${node%%/*} - port))
+        curl -s -I "$url" | sed "s/^Content-Length: .*/Content-Length: $size\r/I" >"$tmp/head"
+        floor_start "$tmp/head" "$tmp/f/$f"
         for _ in $(seq "$rounds"); do
             read -r n c < <(turn "$nginx_pid" $conns "http://127.0.0.1:$aux_nginx/f/$f"); nn=$((nn + n)) nc=$((nc + c))
             read -r n c < <(turn "$(pid_of $node)" $conns "$url"); an=$((an + n)) ac=$((ac + c))
+            read -r n c < <(turn $floor_pid $conns "http://127.0.0.1:$aux_floor/$f"); bn=$((bn + n)) bc=$((bc + c))
         done
-        awk -v d="$disk" -v f=$f -v s="$size" -v nn=$nn -v nc=$nc -v an=$an -v ac=$ac -v out="$out" 'BEGIN {
-            tn = nc / nn / 1e3; ta = ac / an / 1e3
-            printf "%-8s %-5s %14.2f %14.2f %12.0f %12.0f %7.2fx\n", d, f, tn, ta, s / tn, s / ta, tn / ta
-            printf "{\"bench\":\"get\",\"disk\":\"%s\",\"size\":%d,\"nginx_us\":%.3f,\"ours_us\":%.3f,\"ratio\":%.3f}\n", d, s, tn, ta, tn / ta >>out
+        kill $floor_pid; wait $floor_pid 2>/dev/null || true
+        awk -v d="$disk" -v f=$f -v s="$size" -v nn=$nn -v nc=$nc -v an=$an -v ac=$ac -v bn=$bn -v bc=$bc -v out="$out" 'BEGIN {
+            tn = nc / nn / 1e3; ta = ac / an / 1e3; tb = bc / bn / 1e3
+            printf "%-8s %-5s %10.2f %10.2f %10.2f %10.0f %7.2fx %10.2fx\n", d, f, tn, ta, tb, s / ta, tn / ta, tn / tb
+            printf "{\"bench\":\"get\",\"disk\":\"%s\",\"size\":%d,\"nginx_us\":%.3f,\"ours_us\":%.3f,\"floor_us\":%.3f,\"ratio\":%.3f}\n",
+                d, s, tn, ta, tb, tn / ta >>out
         }'
     done
 }
@@ -123,10 +134,10 @@ get_rows() {
 bench_get() {
     local f disk
     mkdir "$tmp/f"
-    head -c 4096 /dev/urandom >"$tmp/f/4k"; head -c $((1 << 20)) /dev/urandom >"$tmp/f/1m"; head -c $((16 << 20)) /dev/urandom >"$tmp/f/16m"
+    for f in 4k 1m 16m; do dd if=/dev/urandom of="$tmp/f/$f" bs=${f^^} count=1 iflag=fullblock status=none; done # in large pieces, as a PUT writes
     nginx_start
     echo; echo "GET, hot, keep-alive, at a target (64 connections; 16m: 8)"
-    printf '%-8s %-5s %14s %14s %12s %12s %8s\n' disk size "nginx us/req" "ours us/req" "nginx MB/cs" "ours MB/cs" ratio
+    printf '%-8s %-5s %10s %10s %10s %10s %8s %11s\n' disk size "nginx us" "ours us" "bare us" "ours MB/cs" "ours" "bare"
     for disk in uring threads; do
         cluster stop
         AIS_DISK=$disk cluster start
@@ -141,14 +152,13 @@ bench_redirect() {
     local fn=0 fc=0 an=0 ac=0 pn=0 pc=0 n c url=$AIS_ENDPOINT/v1/objects/bench/4k pid
     pid=$(pid_of 0)
     curl -s -D- "$url" >"$tmp/answer"
-    taskset -c 0 "$root/build/bin/bench_floor" "$aux_floor" "$tmp/answer" & pids+=($!); local floor=$!
-    await_port "$aux_floor"
+    floor_start "$tmp/answer"
     for _ in $(seq "$rounds"); do
-        read -r n c < <(turn $floor 64 "http://127.0.0.1:$aux_floor/v1/objects/bench/4k"); fn=$((fn + n)) fc=$((fc + c))
+        read -r n c < <(turn $floor_pid 64 "http://127.0.0.1:$aux_floor/v1/objects/bench/4k"); fn=$((fn + n)) fc=$((fc + c))
         read -r n c < <(turn "$pid" 64 "$url"); an=$((an + n)) ac=$((ac + c))
         read -r n c < <(turn "$pid" 64 "$url" 16 -s "$root/bench/pipeline.lua"); pn=$((pn + n)) pc=$((pc + c))
     done
-    kill $floor
+    kill $floor_pid; wait $floor_pid 2>/dev/null || true
     echo; echo "Redirects of GET at the proxy (64 connections)"
     awk -v fn=$fn -v fc=$fc -v an=$an -v ac=$ac -v pn=$pn -v pc=$pc -v out="$out" 'BEGIN {
         printf "%-44s %10s %12s\n", "", "us/req", "req/cs"
@@ -176,10 +186,11 @@ bench_list() {
     printf '%-9s %14s %16s %16s\n' form "entries/cs" "first page us" "later pages us"
     for form in msgpack json; do
         load list "$port" large 10000 $form "$(all_pids)" >/dev/null # the first listing opens the index
-        for _ in $(seq "$rounds"); do load list "$port" large 10000 $form "$(all_pids)" | sed "s/^/$((++pass)) /"; done >"$tmp/pages"
+        for _ in $(seq "$rounds"); do load list "$port" large 10000 $form "$(all_pids)" | nl -b a; done >"$tmp/pages"
         awk -v f=$form -v want="$objects" -v rounds="$rounds" -v out="$out" '
-            BEGIN { was = -1 }
-            { n += $2; c += $3; if (seen++ % (want / 10000) == 0) { first += $3; firsts++ } else if ($2 > 0) { later += $3; laters++ } }
+            { n += $2; c += $3 }
+            $1 == 1 { first += $3; firsts++ }
+            $1 > 1 && $2 == 10000 { later += $3; laters++ }
             END {
                 if (n != want * rounds) { printf "listed %d of %d names\n", n, want * rounds; exit 1 }
                 printf "%-9s %14.0f %16.0f %16.0f\n", f, n / c * 1e9, first / firsts / 1e3, later / laters / 1e3
@@ -189,7 +200,6 @@ bench_list() {
     done
 }
 
-objects_left() { find "$dir/data" -path '*@ais/large/*' -type f 2>/dev/null | wc -l; }
 dead_bytes() { du -sk "$dir/data" | cut -f1; }
 
 bench_destroy() {
@@ -265,7 +275,6 @@ for i in range(int(sys.argv[2])):
     json "{\"bench\":\"small\",\"files\":$n,\"per_s\":$((n * 1000 / (t1 - t0)))}"
 }
 
-pass=0
 cluster start
 "$ais" bucket create ais://bench >/dev/null
 head -c 4096 /dev/urandom >"$tmp/4k"
