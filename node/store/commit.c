@@ -30,7 +30,7 @@ entry_of(const struct obj *o, struct ientry *en)
 {
     en->size = o->info.size;
     en->mtime_ns = o->info.mtime_ns;
-    en->atime_ns = __atomic_load_n(&o->info.atime_ns, __ATOMIC_RELAXED);
+    en->atime_ns = obj_info_atime(&o->info);
     en->cksum = o->info.cksum;
     en->gen = o->info.gen;
     en->version = o->info.version;

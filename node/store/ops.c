@@ -696,7 +696,7 @@ custom_apply(struct cjob *j)
     if (rc < 0)
         return job_fail(j, rc, rc == -AIS_E_TOOBIG || rc == -AIS_E_NOSPACE ? "custom metadata is too large" :
                                                                              "cannot update metadata");
-    __atomic_store_n(&j->out->info.atime_ns, j->old->info.atime_ns, __ATOMIC_RELAXED);
+    __atomic_store_n(&j->out->info.atime_ns, obj_info_atime(&j->old->info), __ATOMIC_RELAXED);
     return 0;
 }
 

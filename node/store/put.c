@@ -414,7 +414,7 @@ copy_piece(void *ctx, const void *p, size_t n)
 static int
 obj_copy_here(struct store *s, const struct bck *b, struct obj *from, struct str to, struct err *e)
 {
-    struct put_attrs a = { .length = (int64_t)from->info.size, .atime_ns = from->info.atime_ns,
+    struct put_attrs a = { .length = (int64_t)from->info.size, .atime_ns = obj_info_atime(&from->info),
                            .ncustom = from->info.ncustom,      .custom = from->info.custom,
                            .expect = from->info.cksum };
     struct copying   c = { .e = e };

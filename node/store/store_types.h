@@ -27,7 +27,7 @@ struct gen {
 struct obj_info {
     uint64_t         size;
     int64_t          mtime_ns;  /* Unix */
-    int64_t          atime_ns;  /* Unix; 0 = never */
+    int64_t          atime_ns;  /* Unix; 0 = never. Changes while the object is held: read it with obj_info_atime() */
     struct cksum     cksum;     /* type CKSUM_NONE = none */
     struct str       version;   /* "" = none */
     unsigned         ncustom;
@@ -38,6 +38,13 @@ struct obj_info {
     uint64_t         max_chunk; /* bytes of the largest chunk */
     uint16_t         mpath;     /* index of the mountpath of the main replica: store_mpath_path() */
 };
+
+/* Readers set the access time without a lock: the last one wins. */
+static inline int64_t
+obj_info_atime(const struct obj_info *oi)
+{
+    return __atomic_load_n(&oi->atime_ns, __ATOMIC_RELAXED);
+}
 
 /* What a PUT asks for. Zeroed = plain. */
 struct put_attrs {

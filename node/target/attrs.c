@@ -130,8 +130,8 @@ void
 attrs_to_headers(struct req *r, const struct obj_info *oi, const struct cksum *cksum)
 {
     cksum_to_headers(r, cksum != NULL ? cksum : &oi->cksum);
-    if (oi->atime_ns != 0)
-        resp_hdr_u64(r, "Ais-Atime", (uint64_t)oi->atime_ns);
+    if (obj_info_atime(oi) != 0)
+        resp_hdr_u64(r, "Ais-Atime", (uint64_t)obj_info_atime(oi));
     if (oi->version.n > 0)
         resp_hdr(r, "Ais-Version", oi->version);
     custom_to_headers(r, oi, true);

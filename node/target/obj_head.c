@@ -63,8 +63,8 @@ prop_checksum(struct head *h)
 static void
 prop_atime(struct head *h)
 {
-    if (h->oi->atime_ns != 0)
-        resp_hdr_u64(h->r, "Ais-Atime", (uint64_t)h->oi->atime_ns);
+    if (obj_info_atime(h->oi) != 0)
+        resp_hdr_u64(h->r, "Ais-Atime", (uint64_t)obj_info_atime(h->oi));
 }
 
 static void

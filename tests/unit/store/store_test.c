@@ -440,6 +440,44 @@ append(void)
     assert_int_equal(-AIS_E_INVAL, append_flush(st, &bk, STR_LIT("app"), STR_LIT("x"), &none, &e));
 }
 
+static void
+read_often(void)
+{
+    struct obj *o;
+    int64_t     last = 0;
+
+    for (int i = 0; i < 500; i++) {
+        assert_int_equal(0, obj_open(st, &bk, STR_LIT("read"), 0, &o, NULL));
+        assert_true(obj_info_atime(obj_info(o)) >= last);
+        last = obj_info_atime(obj_info(o));
+        obj_close(o);
+        fiber_yield();
+    }
+}
+
+static void
+put_read(void)
+{
+    put_z("read", "x");
+}
+
+/* For TSan: the access time of an object that two loops hold. */
+static void
+readers_on_two_loops_share_the_access_time(void **state)
+{
+    struct call c[2] = { { .fn = read_often }, { .fn = read_often } };
+
+    UNUSED(state);
+    on_fiber(put_read);
+    for (unsigned i = 0; i < 2; i++) {
+        sem_init(&c[i].done, 0, 0);
+        assert_int_equal(0, fiber_spawn(run_loop(run, i), "reader", call_main, &c[i]));
+    }
+    for (unsigned i = 0; i < 2; i++)
+        while (sem_wait(&c[i].done) != 0)
+            ;
+}
+
 /* Work files of the same object that are there at the same time. */
 static void
 appends_at_once(void)
@@ -846,6 +884,7 @@ main(void)
         T(custom_metadata_is_merged_or_replaced_and_names_change),
         T(appends_collect_in_a_work_file_until_the_flush),
         T(many_appends_to_one_object_have_a_work_file_each),
+        T(readers_on_two_loops_share_the_access_time),
         T(a_multipart_object_is_whole_or_not_there),
         T(a_multipart_upload_is_completed_with_exactly_its_parts),
         T(a_part_that_comes_after_the_completion_does_not_touch_the_object),
