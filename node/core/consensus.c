@@ -14,8 +14,10 @@
  *                 payload: per entry u32 length and the command
  *   lock          held by the process that has the directory open
  *
- * A frame that does not verify ends the log (a write that the power cut short, never answered) and is cut off, unless a whole
- * frame lies behind it: that is damage to something acknowledged, and the log refuses to open.
+ * A frame that does not verify ends the log when it looks like a write that was cut short (never answered): the file ends inside it,
+ * or a whole sector of it was never written. It is cut off. Anything else is damage to something acknowledged: a whole frame behind
+ * it, or a frame of full length with wrong bytes. Then the log refuses to open; so it does when the vote says that there was a log and
+ * there is none, or when the directory is another node's.
  */
 #include "core/consensus.h"
 
@@ -51,6 +53,7 @@
 #define SNAP_ENTRIES  1024u
 #define SNAP_BYTES    (4u << 20)
 #define FRAME_SOFTMAX (1u << 20) /* a group of proposals is cut into frames of about this size */
+#define SECTOR        512u       /* what a disk writes whole or not at all */
 
 static const char log_magic[8] = "AISLOG01", snap_magic[8] = "AISSNAP1";
 
@@ -116,6 +119,7 @@ vote_read(struct cons *c, struct err *e)
     auto_free char *path = cons_path(c, "vote"), *text = NULL;
     size_t          n = 0;
     json_t         *j = NULL;
+    const char     *id;
     uint64_t        epoch = 0, term = 0;
     int             rc;
 
@@ -134,6 +138,10 @@ vote_read(struct cons *c, struct err *e)
     } else {
         rc = err_set(e, AIS_E_CORRUPT, "%s does not parse", path);
     }
+    id = json_string_value(json_object_get(j, "id"));
+    if (rc == 0 && (id == NULL || strcmp(id, c->id) != 0))
+        rc = err_set(e, AIS_E_CONFLICT, "%s: the metadata log belongs to node \"%s\", this is \"%s\"", c->dir, id != NULL ? id : "",
+                     c->id);
     json_decref(j);
     return rc;
 }
@@ -245,6 +253,34 @@ frame_at(const char *p, size_t n)
     return be64_get(p + 32) == head_hash(p, 32, p + FRAME_HEAD, len) ? FRAME_HEAD + len : 0;
 }
 
+/*
+ * Is what lies at off, to the end of the file, a write that was cut short? A log file grows at its end only, so a sector that did not
+ * get to the disk is a hole of zeros or missing. (A bad length field reads as "the file ends inside it": that much is taken on trust.)
+ */
+static bool
+tail_is_torn(const char *p, size_t off, size_t n)
+{
+    size_t head = n - off, end = n, at, next, i;
+
+    if (head < FRAME_HEAD)
+        return true;
+    if (be32_get(p + off) == FRAME_MAGIC) {
+        size_t len = be32_get(p + off + 24);
+
+        if (len > head - FRAME_HEAD)
+            return true;
+        end = off + FRAME_HEAD + len;
+    }
+    for (at = off; at < end; at = next) {
+        next = MIN((at / SECTOR + 1) * SECTOR, end);
+        for (i = at; i < next && p[i] == 0; i++)
+            ;
+        if (i == next)
+            return true;
+    }
+    return false;
+}
+
 static int
 frame_replay(struct cons *c, const char *p, struct err *e)
 {
@@ -283,8 +319,8 @@ log_replay(struct cons *c, uint64_t first, bool tail, struct err *e)
     rc = disk_read_file(path, SIZE_MAX, &p, &n);
     if (rc < 0)
         return err_set(e, -rc, "%s: %s", path, err_text(rc));
-    if (n < FILE_HEAD && tail)
-        return log_create(c, c->last + 1) < 0 ? err_set(e, AIS_E_IO, "%s: cannot be created", path) : 0;
+    if (n < FILE_HEAD && tail && first == c->last + 1) /* a kill came while it was being created */
+        return log_create(c, first) < 0 ? err_set(e, AIS_E_IO, "%s: cannot be created", path) : 0;
     if (n < FILE_HEAD || memcmp(p, log_magic, 8) != 0 || be64_get(p + 8) != first)
         return err_set(e, AIS_E_CORRUPT, "%s: not a log of this format", path);
     for (off = FILE_HEAD; (len = frame_at(p + off, n - off)) > 0; off += len) {
@@ -296,7 +332,7 @@ log_replay(struct cons *c, uint64_t first, bool tail, struct err *e)
         if (frame_at(p + k, n - k) > 0)
             return err_set(e, AIS_E_CORRUPT, "%s: damaged at byte %zu, with committed entries behind it", path, off);
     }
-    if (off < n && !tail)
+    if (off < n && (!tail || !tail_is_torn(p, off, n)))
         return err_set(e, AIS_E_CORRUPT, "%s: damaged at byte %zu", path, off);
     if (!tail)
         return 0;
@@ -357,6 +393,8 @@ logs_replay(struct cons *c, struct err *e)
     rc = log_list(c, &first, &n);
     if (rc < 0)
         return err_set(e, -rc, "%s: %s", c->dir, err_text(rc));
+    if (n == 0 && c->term > 0) /* a vote is written after the first log, and a log goes after the next was made */
+        return err_set(e, AIS_E_CORRUPT, "%s: the metadata log is missing", c->dir);
     for (i = 0; i < n; i++) {
         if (first[i] > c->last + 1)
             return err_set(e, AIS_E_CORRUPT, "%s: entries %" PRIu64 " to %" PRIu64 " are missing", c->dir, c->last + 1,
@@ -437,12 +475,12 @@ frame_commit(struct cons *c, uint32_t count)
     be64_put(p + 32, head_hash(p, 32, p + FRAME_HEAD, c->frame.n - FRAME_HEAD));
     FAIL_POINT("cons.before_write", return -AIS_E_IO);
     n = disk_pwrite(c->log_fd, p, c->frame.n, c->log_off);
+    FAIL_POINT("cons.after_write", n = -AIS_E_IO);
     if (n < 0) {
         if (ftruncate(c->log_fd, (off_t)c->log_off) < 0)
             atomic_store(&c->failed, true);
         return (int)n;
     }
-    FAIL_POINT("cons.before_sync", return -AIS_E_IO);
     rc = disk_fsync(c->log_fd, 1);
     if (rc < 0) {
         /* After a failed flush the kernel may have dropped the pages: nobody knows what a restart will read. */

@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "core/consensus.c"
@@ -290,6 +291,105 @@ damage_before_committed_entries_refuses_to_open(void **state)
     assert_non_null(strstr(f->err.text, "committed entries behind it"));
 }
 
+/* Any byte of the last frame changed: it is all there, so it was answered, and is not thrown away. (Its length field is the exception.) */
+static void
+damage_to_the_last_entry_refuses_to_open(void **state)
+{
+    struct fixture *f = *state;
+    auto_free char *log = NULL, *image = NULL;
+    size_t          len, two, at;
+
+    assert_int_equal(0, fx_propose(f, "one"));
+    two = f->cons->log_off;
+    assert_int_equal(0, fx_propose(f, "two"));
+    log = fx_log(f);
+    fx_close(f);
+    assert_int_equal(0, disk_read_file(log, 1 * MIB, &image, &len));
+    for (at = two; at < len; at++) {
+        if (at - two >= 24 && at - two < 28)
+            continue;
+        image[at] ^= 0x55;
+        assert_int_equal(0, disk_write_file_atomic(log, image, len, 0640));
+        assert_int_equal(-AIS_E_CORRUPT, fx_open(f));
+        assert_non_null(strstr(f->err.text, "damaged at byte"));
+        image[at] ^= 0x55;
+    }
+    assert_int_equal(0, disk_write_file_atomic(log, image, len, 0640));
+    assert_int_equal(0, fx_open(f));
+    assert_string_equal("one\ntwo\n", f->words.b.p);
+}
+
+/* A power cut: the file has its length, but a sector in the middle of the frame never got to the disk. */
+static void
+an_end_with_a_hole_is_cut_off(void **state)
+{
+    struct fixture *f = *state;
+    auto_free char *log = NULL, *image = NULL, *big = xcalloc(1, 4096);
+    size_t          len, one;
+
+    memset(big, 'x', 4095);
+    assert_int_equal(0, fx_propose(f, "one"));
+    one = f->cons->log_off;
+    assert_int_equal(0, fx_propose(f, big));
+    log = fx_log(f);
+    fx_close(f);
+    assert_int_equal(0, disk_read_file(log, 1 * MIB, &image, &len));
+    assert_true(len > one + 4095);
+    memset(image + 1024, 0, SECTOR);
+    assert_int_equal(0, disk_write_file_atomic(log, image, len, 0640));
+    assert_int_equal(0, fx_open(f));
+    assert_string_equal("one\n", f->words.b.p);
+    assert_int_equal(one, f->cons->log_off);
+}
+
+static void
+a_log_that_vanished_is_not_begun_anew(void **state)
+{
+    struct fixture *f = *state;
+    auto_free char *log = fx_log(f);
+
+    assert_int_equal(0, fx_propose(f, "one"));
+    fx_close(f);
+    assert_int_equal(0, unlink(log));
+    assert_int_equal(-AIS_E_CORRUPT, fx_open(f));
+    assert_non_null(strstr(f->err.text, "is missing"));
+}
+
+static void
+the_directory_of_another_node_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    auto_free char *vote = cons_path(f->cons, "vote");
+    const char      other[] = "{\"format\":1,\"epoch\":1,\"term\":1,\"id\":\"other\"}\n";
+
+    fx_close(f);
+    assert_int_equal(0, disk_write_file_atomic(vote, other, sizeof(other) - 1, 0640));
+    assert_int_equal(-AIS_E_CONFLICT, fx_open(f));
+    assert_non_null(strstr(f->err.text, "belongs to node \"other\""));
+}
+
+/* The disk takes a part of a record and no more: refused, and the next one is whole. */
+static void
+a_full_disk_refuses_and_leaves_nothing_behind(void **state)
+{
+    struct fixture *f = *state;
+    struct rlimit   was, lim;
+
+    assert_int_equal(0, fx_propose(f, "one"));
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(0, getrlimit(RLIMIT_FSIZE, &was));
+    lim = (struct rlimit){ .rlim_cur = f->cons->log_off + 20, .rlim_max = was.rlim_max };
+    assert_int_equal(0, setrlimit(RLIMIT_FSIZE, &lim));
+    assert_true(fx_propose(f, "a record that does not fit") < 0);
+    assert_non_null(strstr(f->err.text, "metadata log:"));
+    assert_true(cons_is_leader(f->cons));
+    assert_int_equal(1, cons_applied(f->cons));
+    assert_int_equal(0, setrlimit(RLIMIT_FSIZE, &was));
+    assert_int_equal(0, fx_propose(f, "two"));
+    fx_reopen(f);
+    assert_string_equal("one\ntwo\n", f->words.b.p);
+}
+
 static void
 a_damaged_snapshot_refuses_to_open(void **state)
 {
@@ -412,6 +512,11 @@ main(void)
         T(a_snapshot_replaces_the_log),
         T(a_torn_end_is_cut_off),
         T(damage_before_committed_entries_refuses_to_open),
+        T(damage_to_the_last_entry_refuses_to_open),
+        T(an_end_with_a_hole_is_cut_off),
+        T(a_log_that_vanished_is_not_begun_anew),
+        T(the_directory_of_another_node_is_refused),
+        T(a_full_disk_refuses_and_leaves_nothing_behind),
         T(a_damaged_snapshot_refuses_to_open),
         T(a_second_process_is_refused),
         T(a_proposal_past_its_deadline_never_happens),
