@@ -19,12 +19,16 @@
 #include "base/log.h"
 #include "base/util.h"
 
+#define PERSIST_RETRY SEC_NS(10)
+
 struct adopt_req {
     TAILQ_ENTRY(adopt_req) link;
-    struct park  park;
-    struct mset *offer;      /* the requester's reference; NULL: only publish the configuration again */
-    unsigned     flags;
-    struct err  *e;
+    struct park       park;
+    struct mset      *offer; /* the requester's reference; NULL: only publish the configuration again */
+    unsigned          items; /* what of it counts */
+    struct cons_fence fence; /* whose state the offer is */
+    bool              first;
+    struct err       *e;
 };
 
 /* --- fence --- */
@@ -32,6 +36,15 @@ static bool
 fence_older(struct cons_fence a, struct cons_fence b)
 {
     return a.epoch != b.epoch ? a.epoch < b.epoch : a.term < b.term;
+}
+
+static void
+persist_wake(void *arg)
+{
+    struct node *n = arg;
+
+    waitq_wake_all(&n->member->persist_q);
+    member_fiber_done(n);
 }
 
 bool
@@ -46,6 +59,10 @@ fence_check(struct node *n, struct cons_fence f)
     if (newer)
         m->fence = f;
     MUST(pthread_mutex_unlock(&m->mtx));
+    if (newer) { /* perhaps no item comes with it, and yet it must never be forgotten */
+        atomic_store(&m->dirty_fence, true);
+        member_fiber(n, "fence", persist_wake);
+    }
     if (newer && m->hooks.on_fence != NULL)
         m->hooks.on_fence(n, f);
     return older;
@@ -114,49 +131,65 @@ conf_apply_process(const struct cluster_conf *c)
 }
 
 /* --- persistence --- */
-static void
+static int
 fence_store(struct node *n)
 {
     auto_free char   *path = xasprintf("%s/.ais.fence", nodecfg_confdir(n));
     struct cons_fence f = node_fence(n);
     char              text[64];
-    int               len = snprintf(text, sizeof(text), "%u.%llu\n", f.epoch, (unsigned long long)f.term), rc;
+    int               len = snprintf(text, sizeof(text), "%u.%llu\n", f.epoch, (unsigned long long)f.term);
 
-    rc = disk_write_file_atomic(path, text, (size_t)len, 0640);
-    if (rc < 0)
-        log_error("the fence cannot be stored", { "file", LZ(path) }, { "error", LZ(err_text(rc)) });
+    return disk_write_file_atomic(path, text, (size_t)len, 0640);
 }
 
-/* Writes what changed; what changes meanwhile is written in the next round, many changes as one. */
+static bool
+persisted(int rc, const char *what)
+{
+    if (rc < 0)
+        log_error("metadata cannot be stored, will be tried again", { "what", LZ(what) }, { "error", LZ(err_text(rc)) });
+    return rc == 0;
+}
+
+/* Writes what changed since the last round. False: some of it is still to be written. */
+static bool
+persist_round(struct node *n)
+{
+    struct member *m = n->member;
+    struct mset   *cur;
+    unsigned       dirty = m->dirty, failed = 0;
+    int            i;
+
+    m->dirty = 0;
+    if (atomic_exchange(&m->dirty_fence, false) && !persisted(fence_store(n), "fence")) {
+        atomic_store(&m->dirty_fence, true);
+        m->dirty |= dirty;
+        return false;
+    }
+    cur = member_cur(n);
+    for (i = 0; i < MI_COUNT; i++) {
+        if (dirty & 1u << i && !persisted(mset_store(cur, (enum mitem)i, nodecfg_confdir(n)), mitem_name[i]))
+            failed |= 1u << i;
+    }
+    mset_put(cur);
+    m->dirty |= failed;
+    return failed == 0;
+}
+
+/* What changes while a round is being written goes with the next one, many changes as one. */
 static void
 persist_loop(void *arg)
 {
     struct node   *n = arg;
     struct member *m = n->member;
-    int            i, rc;
 
     for (;;) {
-        unsigned     dirty = m->dirty;
-        struct mset *cur;
+        bool written = persist_round(n);
 
-        if (dirty == 0 && !m->dirty_fence) {
-            if (member_stopping(n))
-                break;
-            (void)waitq_wait(&m->persist_q, deadline_in(loop_now(), SEC_NS(60)));
+        if (written && (m->dirty != 0 || atomic_load(&m->dirty_fence)))
             continue;
-        }
-        m->dirty = 0;
-        if (m->dirty_fence) {
-            m->dirty_fence = false;
-            fence_store(n);
-        }
-        cur = member_cur(n);
-        for (i = 0; i < MI_COUNT; i++) {
-            rc = dirty & 1u << i ? mset_store(cur, (enum mitem)i, nodecfg_confdir(n)) : 0;
-            if (rc < 0)
-                log_error("metadata cannot be stored", { "what", LZ(mitem_name[i]) }, { "error", LZ(err_text(rc)) });
-        }
-        mset_put(cur);
+        if (member_stopping(n))
+            break;
+        (void)waitq_wait(&m->persist_q, deadline_in(clock_mono(), written ? SEC_NS(60) : PERSIST_RETRY));
     }
     member_fiber_done(n);
 }
@@ -185,13 +218,15 @@ hook(struct node *n, enum mitem i, struct mset *old, struct mset *nw, struct err
 }
 
 static bool
-item_wanted(const struct mset *cur, const struct mset *offer, enum mitem i, unsigned flags)
+item_wanted(const struct member *m, const struct adopt_req *q, enum mitem i)
 {
-    if (flags & ADOPT_FIRST)
-        return mset_version(offer, i) > 0;
-    if (flags & ADOPT_FORCE)
-        return !mset_same_item(cur, offer, i);
-    return mset_version(offer, i) > mset_version(cur, i);
+    if (!(q->items & 1u << i))
+        return false;
+    if (q->first)
+        return mset_version(q->offer, i) > 0;
+    if (mset_same_item(m->cur, q->offer, i) || fence_older(q->fence, m->from[i]))
+        return false;
+    return fence_older(m->from[i], q->fence) || mset_version(q->offer, i) > mset_version(m->cur, i);
 }
 
 static void
@@ -218,24 +253,29 @@ publish(struct node *n, const struct mset *m)
 
 /* Returns the first refusal of a hook; the other items are adopted all the same. */
 static int
-adopt_one(struct node *n, struct mset *offer, unsigned flags, struct err *e)
+adopt_one(struct node *n, const struct adopt_req *q)
 {
     struct member *mb = n->member;
     struct mset   *cur = mb->cur, *next = mset_copy(cur);
     unsigned       changed = 0;
     int            i, one, rc = 0;
+    struct err     e;
 
     for (i = 0; i < MI_COUNT; i++) {
-        if (!item_wanted(cur, offer, (enum mitem)i, flags))
+        if (!item_wanted(mb, q, (enum mitem)i))
             continue;
-        one = hook(n, (enum mitem)i, flags & ADOPT_FIRST ? NULL : cur, offer, rc == 0 ? e : NULL);
+        err_clear(&e);
+        one = hook(n, (enum mitem)i, q->first ? NULL : cur, q->offer, &e);
         if (one < 0) {
             log_error("new metadata is refused", { "what", LZ(mitem_name[i]) },
-                      { "version", LU64(mset_version(offer, (enum mitem)i)) }, { "error", LZ(e != NULL ? e->text : err_text(one)) });
+                      { "version", LU64(mset_version(q->offer, (enum mitem)i)) }, { "error", LZ(err_fill(&e, one) < 0 ? e.text : "") });
+            if (rc == 0 && q->e != NULL)
+                *q->e = e;
             rc = rc == 0 ? one : rc;
             continue;
         }
-        mset_take_item(next, (enum mitem)i, offer);
+        mset_take_item(next, (enum mitem)i, q->offer);
+        mb->from[i] = q->fence;
         changed |= 1u << i;
     }
     if (changed == 0) {
@@ -245,7 +285,7 @@ adopt_one(struct node *n, struct mset *offer, unsigned flags, struct err *e)
     publish(n, next);
     set_current(n, next);
     mb->dirty |= changed;
-    mb->dirty_fence = true;
+    atomic_store(&mb->dirty_fence, true);
     waitq_wake_all(&mb->persist_q);
     if (changed & 1u << MI_SMAP)
         peers_update(n);
@@ -290,7 +330,7 @@ adopter(void *arg)
         int rc = 0;
 
         if (q->offer != NULL)
-            rc = adopt_one(n, q->offer, q->flags, q->e);
+            rc = adopt_one(n, q);
         else
             publish(n, n->member->cur);
         park_wake(&q->park, rc);
@@ -300,41 +340,52 @@ adopter(void *arg)
 }
 
 static int
-adopt_submit(struct node *n, struct mset *offer, unsigned flags, struct err *e)
+adopt_submit(struct node *n, struct adopt_req *q)
 {
-    struct member   *m = n->member;
-    struct adopt_req q = { .offer = offer, .flags = flags, .e = e };
-    bool             gone;
-    int              rc;
+    struct member *m = n->member;
+    bool           gone;
+    int            rc;
 
     ASSERT_MAY_PARK();
-    park_init(&q.park);
+    park_init(&q->park);
     MUST(pthread_mutex_lock(&m->mtx));
     gone = m->stopping;
     if (!gone) {
-        TAILQ_INSERT_TAIL(&m->adopts, &q, link);
+        TAILQ_INSERT_TAIL(&m->adopts, q, link);
         if (m->adopt_park != NULL)
             park_wake(m->adopt_park, 0);
     }
     MUST(pthread_mutex_unlock(&m->mtx));
     if (gone)
-        return err_set(e, AIS_E_UNAVAIL, "%s is stopping", n->name);
+        return err_set(q->e, AIS_E_UNAVAIL, "%s is stopping", n->name);
     fiber_shield(); /* the request lies on this stack until the adopter is done with it */
-    rc = park_wait(&q.park, NO_DEADLINE);
+    rc = park_wait(&q->park, NO_DEADLINE);
     fiber_unshield();
     return rc;
 }
 
 int
-adopt(struct node *n, struct mset *m, unsigned flags, struct err *e)
+adopt(struct node *n, struct mset *m, unsigned items, struct cons_fence f, struct err *e)
 {
-    return adopt_submit(n, m, flags, e);
+    struct adopt_req q = { .offer = m, .items = items, .fence = f, .e = e };
+
+    return adopt_submit(n, &q);
+}
+
+int
+adopt_first(struct node *n, struct mset *m, struct err *e)
+{
+    struct adopt_req q = { .offer = m, .items = ITEMS_ALL, .first = true, .e = e };
+
+    return adopt_submit(n, &q);
 }
 
 int
 adopt_conf_again(struct node *n)
 {
-    return adopt_submit(n, NULL, 0, NULL);
+    struct adopt_req q = { .offer = NULL };
+
+    return adopt_submit(n, &q);
 }
 
 /* --- messages --- */
@@ -428,13 +479,27 @@ parse_run(void *arg)
         p->rc = mset_from_json(p->m, p->j, &p->have, p->e);
 }
 
+/* The term that a message is of, which must not be older than what we know. */
+static int
+msg_fence(struct node *n, const json_t *j, struct cons_fence *out, struct err *e)
+{
+    const json_t *fj = json_object_get(j, "fence");
+    uint64_t      epoch, term;
+
+    if (!json_u64(json_object_get(fj, "epoch"), &epoch) || epoch > UINT32_MAX || !json_u64(json_object_get(fj, "term"), &term))
+        return err_set(e, AIS_E_BADREQ, "metadata without a term");
+    *out = (struct cons_fence){ .epoch = (uint32_t)epoch, .term = term };
+    if (fence_check(n, *out))
+        return err_set(e, AIS_E_CONFLICT, "metadata from an older term (%u.%llu)", out->epoch, (unsigned long long)term);
+    return 0;
+}
+
 int
-msg_meta_adopt(struct node *n, struct str body, unsigned flags, struct err *e)
+msg_meta_adopt(struct node *n, struct str body, struct err *e)
 {
     struct mset      *cur = member_cur(n);
     struct parse_job  p = { .text = body, .m = mset_copy(cur), .e = e };
-    struct cons_fence f = { 0, 0 };
-    uint64_t          epoch = 0;
+    struct cons_fence f;
     int               rc;
 
     if (body.n > 64 * KIB)
@@ -444,17 +509,10 @@ msg_meta_adopt(struct node *n, struct str body, unsigned flags, struct err *e)
     rc = p.rc;
     if (rc == 0)
         rc = uuid_check(n, cur, p.j, e);
-    if (rc == 0) {
-        const json_t *fj = json_object_get(p.j, "fence");
-
-        if (json_u64(json_object_get(fj, "epoch"), &epoch) && json_u64(json_object_get(fj, "term"), &f.term)) {
-            f.epoch = (uint32_t)epoch;
-            if (fence_check(n, f))
-                rc = err_set(e, AIS_E_CONFLICT, "metadata from an older term (%u.%llu)", f.epoch, (unsigned long long)f.term);
-        }
-    }
+    if (rc == 0)
+        rc = msg_fence(n, p.j, &f, e);
     if (rc == 0 && p.have != 0)
-        rc = adopt(n, p.m, flags, e);
+        rc = adopt(n, p.m, p.have, f, e);
     if (rc == 0)
         cluster_up_learn(n, p.j);
     json_decref(p.j);

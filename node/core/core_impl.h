@@ -29,6 +29,7 @@ struct member {
     struct node     *n;
     struct loop     *loop; /* the control loop: adopter, pushers, join, keepalive run here */
     struct mset     *cur;  /* adopted; exchanged by the adopter only, under mtx */
+    struct cons_fence from[MI_COUNT]; /* the term in which each item of cur was adopted; the adopter's own */
     struct meta_hooks hooks;
 
     pthread_mutex_t   mtx; /* protects what follows, and cur */
@@ -49,8 +50,8 @@ struct member {
     struct json_t    *conf_override, *conf_transient;
 
     _Atomic unsigned  fibers; /* background fibers of this module alive */
-    unsigned          dirty; /* items to be persisted; control loop only */
-    bool              dirty_fence;
+    unsigned          dirty;  /* items to be persisted; control loop only */
+    _Atomic bool      dirty_fence;
     struct waitq      persist_q, naps;          /* control loop only */
 
     struct cstate    *cstate;  /* proxies that are voters */
@@ -79,12 +80,13 @@ bool              fence_check(struct node *n, struct cons_fence f);
 bool              fence_parse(struct str s, struct cons_fence *out);
 
 /*
- * Adopt what is newer in m (force: everything, as at a join): hooks, publication, persistence, in one order for the whole node. force
- * is also how a set is announced at start-up, with first: hooks get old = NULL. May park; not cancellable.
+ * Adopt what is newer in m, which is the state of term f: hooks, publication, persistence, in one order for the whole node. In one term
+ * versions only rise; what a newer term says replaces what an older one said, whatever the versions. So an answer that was overtaken
+ * by a push does not take the node back. adopt_first announces the set of the start: hooks get old = NULL. May park; not cancellable.
  */
-#define ADOPT_FORCE 1u
-#define ADOPT_FIRST 2u
-int adopt(struct node *n, struct mset *m, unsigned flags, struct err *e);
+#define ITEMS_ALL ((1u << MI_COUNT) - 1) /* items: a bit for each that m speaks of */
+int adopt(struct node *n, struct mset *m, unsigned items, struct cons_fence f, struct err *e);
+int adopt_first(struct node *n, struct mset *m, struct err *e);
 /* The effective configuration changed for this node alone: publish again. May park. */
 int adopt_conf_again(struct node *n);
 struct cluster_conf *conf_effective(struct node *n, const struct mset *m); /* new */
@@ -110,7 +112,7 @@ bool url_is_self(const struct node *n, struct str url);
 
 /* Messages about metadata: metasync, and the answers of join and keepalive. */
 void msg_meta_json(struct node *n, struct jw *w, const struct mset *m, unsigned items);
-int  msg_meta_adopt(struct node *n, struct str body, unsigned flags, struct err *e); /* may park */
+int  msg_meta_adopt(struct node *n, struct str body, struct err *e); /* may park */
 void msg_versions_json(struct jw *w, const struct mset *m);
 void msg_versions_read(const struct json_t *j, uint64_t vers[MI_COUNT]);
 

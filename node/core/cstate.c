@@ -308,15 +308,19 @@ op_bck_create(struct mset *m, const json_t *cmd, struct err *e)
     return 0;
 }
 
+/* {"op":"bck-destroy","bck","created":i64?}: with "created" only the bucket that was created then. */
 static int
 op_bck_destroy(struct mset *m, const json_t *cmd, struct err *e)
 {
-    struct bck b;
-    int        rc = cmd_bck_get(cmd, &b, e);
+    const struct bucket *bk;
+    struct bck           b;
+    int64_t              created;
+    int                  rc = cmd_bck_get(cmd, &b, e);
 
     if (rc < 0)
         return rc;
-    if (bmd_find(m->bmd, &b) == NULL)
+    bk = bmd_find(m->bmd, &b);
+    if (bk == NULL || (json_i64(json_object_get(cmd, "created"), &created) && created != bk->props.created))
         return err_no_bucket(e, &b);
     mset_set_bmd(m, bmd_without_bucket(m->bmd, &b));
     return 0;

@@ -142,7 +142,7 @@ join_via(struct node *n, const char *url, struct err *e)
         sbuf_fini(&b);
     }
     if (rc == 0)
-        rc = msg_meta_adopt(n, resp.body, ADOPT_FORCE, e);
+        rc = msg_meta_adopt(n, resp.body, e);
     free(to);
     arena_free(mem);
     return rc;
@@ -216,7 +216,7 @@ keepalive(struct node *n, struct err *e)
         rc = node_call(n, cur->smap->primary, M_POST, STR_LIT("/v1/cluster/keepalive"), sbuf_str(&b), mem, REPLY_MAX, CALL_TIMEOUT,
                        &resp, e);
     if (rc == 0)
-        rc = msg_meta_adopt(n, resp.body, 0, e);
+        rc = msg_meta_adopt(n, resp.body, e);
     sbuf_fini(&b);
     mset_put(cur);
     arena_free(mem);
@@ -413,7 +413,7 @@ h_node_metasync(struct req *r)
     if (n->cons != NULL)
         rc = err_set(&e, AIS_E_CONFLICT, "%s is primary itself", n->name);
     else
-        rc = msg_meta_adopt(n, r->body, 0, &e);
+        rc = msg_meta_adopt(n, r->body, &e);
     if (rc < 0) {
         resp_err(r, rc, &e);
         return;
@@ -570,7 +570,7 @@ primary_run(struct node *n, void *arg)
     if (p->rc < 0)
         return;
     m = cstate_get(n->member->cstate);
-    p->rc = adopt(n, m, ADOPT_FORCE | ADOPT_FIRST, e);
+    p->rc = adopt_first(n, m, e);
     mset_put(m);
     if (p->rc == 0)
         p->rc = meta_node_add(n, &n->self, e);
@@ -587,6 +587,7 @@ primary_start(struct node *n, struct mset *stored, unsigned have, struct err *e)
     struct cons_conf   c = { .run = n->run, .dir = dir, .id = n->id, .apply = cstate_apply, .snapshot = cstate_snapshot,
                              .restore = cstate_restore };
     struct primary_job p = { .stored = stored, .have = have, .e = e };
+    struct cons_fence  seen = node_fence(n);
     int                rc;
 
     n->member->cstate = cstate_new();
@@ -596,6 +597,9 @@ primary_start(struct node *n, struct mset *stored, unsigned have, struct err *e)
         return err_wrap(e, "metadata log");
     if (fence_check(n, cons_fence(n->cons)))
         return err_set(e, AIS_E_CONFLICT, "%s: its term is older than what this node has seen; recover the cluster explicitly", dir);
+    if (cons_applied(n->cons) == 0 && seen.epoch > 0)
+        return err_set(e, AIS_E_CONFLICT, "%s: the metadata log is empty, but this node has been in a cluster; recover the cluster "
+                       "explicitly", dir);
     fiber_call(n, "primary start", primary_run, &p);
     return p.rc;
 }

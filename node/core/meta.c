@@ -24,13 +24,19 @@ node_is_primary(const struct node *n, const struct smap *m)
 }
 
 static void
-cmd_begin(struct sbuf *b, struct jw *w, const char *op)
+cmd_begin_at(struct sbuf *b, struct jw *w, const char *op, int64_t now)
 {
     sbuf_init(b, CMD_MAX);
     jw_init(w, b, 0);
     jw_obj(w);
     jw_kstrz(w, "op", op);
-    jw_ki64(w, "now", clock_real());
+    jw_ki64(w, "now", now);
+}
+
+static void
+cmd_begin(struct sbuf *b, struct jw *w, const char *op)
+{
+    cmd_begin_at(b, w, op, clock_real());
 }
 
 static void
@@ -64,7 +70,7 @@ propose(struct node *n, struct sbuf *b, struct jw *w, struct err *e)
     if (rc < 0)
         return rc;
     m = cstate_get(n->member->cstate);
-    rc = adopt(n, m, 0, e);
+    rc = adopt(n, m, ITEMS_ALL, cons_fence(n->cons), e);
     mset_put(m);
     return rc;
 }
@@ -162,36 +168,63 @@ bck_command(struct node *n, const char *op, const struct bck *b, const json_t *p
     return propose_all(n, &buf, &w, e);
 }
 
-static bool
-bck_known(struct node *n, const struct bck *b)
+/* The bucket as it is known here: when it was created, 0 = it does not exist. */
+static int64_t
+bck_created(struct node *n, const struct bck *b)
 {
-    struct views v;
-    bool         known;
+    struct views         v;
+    const struct bucket *bk;
+    int64_t              created;
 
     views_get(n, &v);
-    known = bmd_find(v.bmd, b) != NULL;
+    bk = bmd_find(v.bmd, b);
+    created = bk == NULL ? 0 : bk->props.created;
     views_put(&v);
-    return known;
+    return created;
+}
+
+/*
+ * A target could not make it: what the client was refused must not stay behind. `created` says which one is meant: by now another
+ * client may have made a bucket of the same name.
+ */
+static void
+bck_create_undo(struct node *n, const struct bck *b, int64_t created, const struct err *why)
+{
+    char        name[BCK_DISPLAY_MAX];
+    struct sbuf buf;
+    struct jw   w;
+    struct err  e;
+    int         rc;
+
+    err_clear(&e);
+    cmd_begin(&buf, &w, "bck-destroy");
+    cmd_bck(&w, b);
+    jw_ki64(&w, "created", created);
+    rc = propose_all(n, &buf, &w, &e);
+    if (rc < 0 && rc != -AIS_E_NOBCK)
+        log_error("a bucket that could not be made everywhere stays", { "bucket", LZ(bck_display(b, name)) }, { "error", LZ(e.text) });
+    else
+        log_warn("bucket creation undone", { "bucket", LZ(bck_display(b, name)) }, { "error", LZ(why != NULL ? why->text : "") });
 }
 
 int
 meta_bck_create(struct node *n, const struct bck *b, const json_t *toset, struct err *e)
 {
-    char name[BCK_DISPLAY_MAX];
-    bool was;
-    int  rc;
+    char        name[BCK_DISPLAY_MAX];
+    struct sbuf buf;
+    struct jw   w;
+    int64_t     now = clock_real();
+    int         rc;
 
-    was = bck_known(n, b);
-    if (was) /* the state machine would say the same, for the price of a flush */
+    if (bck_created(n, b) != 0) /* the state machine would say the same, for the price of a flush */
         return err_set(e, AIS_E_BCKEXISTS, "bucket \"%s\" already exists", bck_display(b, name));
-    rc = bck_command(n, "bck-create", b, toset, e);
-    if (rc < 0 && rc != -AIS_E_BCKEXISTS && bck_known(n, b)) {
-        struct err ignored;
-
-        /* A target could not make it: what the client was refused must not stay behind. */
-        log_warn("bucket creation undone", { "bucket", LZ(bck_display(b, name)) }, { "error", LZ(e != NULL ? e->text : "") });
-        (void)bck_command(n, "bck-destroy", b, NULL, &ignored);
-    }
+    cmd_begin_at(&buf, &w, "bck-create", now);
+    cmd_bck(&w, b);
+    if (toset != NULL)
+        jw_kjson(&w, "props", toset);
+    rc = propose_all(n, &buf, &w, e);
+    if (rc < 0 && bck_created(n, b) == now)
+        bck_create_undo(n, b, now, e);
     return rc;
 }
 

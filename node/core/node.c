@@ -229,22 +229,24 @@ logging_start(struct node *n, const struct cluster_conf *c)
                   { "error", LZ(err_text(rc)) });
 }
 
-static struct cons_fence
-fence_load(struct node *n)
+/* No file: this node has never seen a term. One that cannot be read is not the same: to go on would be to forget. */
+static int
+fence_load(struct node *n, struct cons_fence *f, struct err *e)
 {
-    auto_free char   *path = xasprintf("%s/.ais.fence", nodecfg_confdir(n)), *text = NULL;
-    struct cons_fence f = { 0, 0 };
-    size_t            len = 0;
+    auto_free char *path = xasprintf("%s/.ais.fence", nodecfg_confdir(n)), *text = NULL;
+    size_t          len = 0;
+    int             rc = disk_read_file(path, 256, &text, &len);
 
-    if (disk_read_file(path, 256, &text, &len) == 0 && len > 0) {
-        struct str s = str_from(text, len);
-
-        if (s.p[s.n - 1] == '\n')
-            s.n--;
-        if (!fence_parse(s, &f))
-            log_warn("the stored fence does not parse", { "file", LZ(path) });
-    }
-    return f;
+    *f = (struct cons_fence){ 0, 0 };
+    if (rc == -AIS_E_NOENT)
+        return 0;
+    if (rc < 0)
+        return err_set(e, -rc, "%s: %s", path, err_text(rc));
+    if (len > 0 && text[len - 1] == '\n')
+        len--;
+    if (!fence_parse(str_from(text, len), f))
+        return err_set(e, AIS_E_CORRUPT, "%s: not \"epoch.term\"", path);
+    return 0;
 }
 
 /* --- TLS --- */
@@ -312,14 +314,18 @@ clients_open(struct node *n, struct err *e)
 static int
 engine_new(struct node *n, const struct node_opts *o, struct mset *stored, struct err *e)
 {
-    struct run_conf rc_conf = { .nloops = o->nloops, .tag = n->name };
-    int             rc = run_new(&rc_conf, &n->run);
+    struct run_conf   rc_conf = { .nloops = o->nloops, .tag = n->name };
+    struct cons_fence fence;
+    int               rc = run_new(&rc_conf, &n->run);
 
     if (rc == 0)
         rc = stats_new(n->run, &n->stats);
     if (rc < 0)
         return err_set(e, -rc, "cannot start the runtime: %s", err_text(rc));
-    member_new(n, o, mset_ref(stored), fence_load(n));
+    rc = fence_load(n, &fence, e);
+    if (rc < 0)
+        return rc;
+    member_new(n, o, mset_ref(stored), fence);
     conf_local_load(n);
     if (nz(o->config_custom) != NULL)
         rc = conf_local_custom(n, stored->conf, o->config_custom, o->transient, e);
@@ -343,7 +349,7 @@ first_run(struct node *n, void *arg)
 {
     struct first_job *j = arg;
 
-    j->rc = adopt(n, j->m, ADOPT_FORCE | ADOPT_FIRST, j->e);
+    j->rc = adopt_first(n, j->m, j->e);
 }
 
 static int

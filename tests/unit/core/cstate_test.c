@@ -176,6 +176,11 @@ a_bucket_is_created_once_and_its_id_is_never_used_again(void **state)
     assert_string_equal("bucket \"ais://nnn\" does not exist", err.text);
     assert_int_equal(0, apply(s, "{\"op\":\"bck-create\",\"now\":6," BCK("nnn") "}"));
     assert_true(bmd_find(s->cur->bmd, &b)->bck.bid > bid);
+    /* an undo means one creation, not the name */
+    assert_int_equal(-AIS_E_NOBCK, apply(s, "{\"op\":\"bck-destroy\",\"created\":5," BCK("nnn") "}"));
+    assert_non_null(bmd_find(s->cur->bmd, &b));
+    assert_int_equal(0, apply(s, "{\"op\":\"bck-destroy\",\"created\":6," BCK("nnn") "}"));
+    assert_null(bmd_find(s->cur->bmd, &b));
     cstate_free(s);
 }
 

@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 
 #include "core/core_impl.h"
+#include "codec/jw.h"
+#include "run/disk.h"
 #include "base/log.h"
 #include "on_fiber.h"
 
@@ -474,6 +476,101 @@ an_older_term_is_refused(void **state)
     fx_free(f);
 }
 
+/* What a join or a keepalive was answered, taken over when a push has overtaken it. */
+struct late {
+    struct node *n;
+    struct sbuf  text;
+    struct cons_fence fence;
+    int          rc;
+};
+
+static void
+late_take(void *arg)
+{
+    struct late *l = arg;
+    struct mset *cur = member_cur(l->n);
+    struct jw    w;
+
+    sbuf_init(&l->text, 1 * MIB);
+    jw_init(&w, &l->text, 0);
+    jw_obj(&w);
+    msg_meta_json(l->n, &w, cur, ITEMS_ALL);
+    jw_obj_end(&w);
+    mset_put(cur);
+}
+
+static void
+late_adopt(void *arg)
+{
+    struct late *l = arg;
+    struct err   e;
+
+    err_clear(&e);
+    l->rc = msg_meta_adopt(l->n, sbuf_str(&l->text), &e);
+}
+
+static void
+an_answer_that_was_overtaken_does_not_take_a_node_back(void **state)
+{
+    struct fixture *f = fx_cluster();
+    struct late     l = { .n = f->node[2] };
+    char           *term;
+
+    (void)state;
+    on_fiber(l.n->run, 0, late_take, &l);
+    assert_int_equal(0, bck_change(f, 0, "b", false));
+    assert_int_equal(1, buckets_of(f->node[2]));
+    on_fiber(l.n->run, 0, late_adopt, &l);
+    assert_int_equal(0, l.rc);
+    assert_int_equal(1, buckets_of(f->node[2]));
+    /* The same from a later term is the truth: a cluster that was recovered from an older state. */
+    term = strstr(l.text.p, "\"term\":1");
+    assert_non_null(term);
+    term[7] = '9';
+    on_fiber(l.n->run, 0, late_adopt, &l);
+    assert_int_equal(0, l.rc);
+    assert_int_equal(0, buckets_of(f->node[2]));
+    sbuf_fini(&l.text);
+    fx_free(f);
+}
+
+static bool
+fence_file_says(struct fixture *f, int node, const char *text)
+{
+    auto_free char *path = xasprintf("%s/%d/.ais.fence", f->dir, node), *got = NULL;
+    size_t          n = 0;
+
+    return disk_read_file(path, 64, &got, &n) == 0 && str_eqz(str_from(got, n), text);
+}
+
+static void
+a_new_term_is_on_disk_everywhere_though_nothing_changed(void **state)
+{
+    struct fixture *f = fx_cluster();
+
+    (void)state;
+    WITHIN(fence_file_says(f, 2, "1.1\n"));
+    node_down(f, 0);
+    assert_int_equal(0, node_up(f, 0));
+    for (int i = 0; i < 3; i++)
+        WITHIN(fence_file_says(f, i, "1.2\n"));
+    fx_free(f);
+}
+
+static void
+a_fence_that_cannot_be_read_stops_the_start(void **state)
+{
+    struct fixture *f = fx_cluster();
+    auto_free char *d = xasprintf("%s/2", f->dir);
+
+    (void)state;
+    node_down(f, 2);
+    file_write(d, ".ais.fence", "zzz\n", 0640);
+    assert_int_equal(-AIS_E_CORRUPT, node_up(f, 2));
+    assert_non_null(strstr(f->err.text, ".ais.fence: not \"epoch.term\""));
+    fx_free(f);
+}
+
 static void
 settings_of_one_node_are_its_own_and_persist(void **state)
 {
@@ -548,11 +645,10 @@ a_lost_metadata_log_is_not_replaced_silently(void **state)
     (void)state;
     assert_int_equal(0, bck_change(f, 0, "b", false));
     node_down(f, 0);
-    assert_int_equal(0, node_up(f, 0)); /* term 2 is on record by now */
-    node_down(f, 0);
     assert_int_equal(0, nftw(raft, test_rm, 16, FTW_DEPTH | FTW_PHYS));
-    assert_int_equal(-AIS_E_CONFLICT, node_up(f, 0));
+    assert_int_equal(-AIS_E_CONFLICT, node_up(f, 0)); /* in the same term that it had */
     assert_non_null(strstr(f->err.text, "recover the cluster explicitly"));
+    assert_int_equal(-AIS_E_CONFLICT, node_up(f, 0)); /* and trying again does not help */
     fx_free(f);
 }
 
@@ -571,6 +667,9 @@ main(void)
         cmocka_unit_test(outsiders_are_kept_out_of_internal_endpoints),
         cmocka_unit_test(forged_caller_headers_are_refused),
         cmocka_unit_test(an_older_term_is_refused),
+        cmocka_unit_test(an_answer_that_was_overtaken_does_not_take_a_node_back),
+        cmocka_unit_test(a_new_term_is_on_disk_everywhere_though_nothing_changed),
+        cmocka_unit_test(a_fence_that_cannot_be_read_stops_the_start),
         cmocka_unit_test(settings_of_one_node_are_its_own_and_persist),
         cmocka_unit_test(a_configuration_directory_of_another_making_is_adopted),
         cmocka_unit_test(a_lost_metadata_log_is_not_replaced_silently),
