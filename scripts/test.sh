@@ -98,16 +98,6 @@ tier_fuzz() {
     done
 }
 
-tier_scenario() {
-    head1 scenario
-    build release || return
-    local f
-    for f in tests/e2e/vtc/*.vtc; do
-        [ -e "$f" ] || continue
-        run "scenario/$(basename "$f" .vtc)" "$logdir/$(basename "$f").log" tests/e2e/vtc/run.sh "$f"
-    done
-}
-
 # Scripts print lines "ok NAME", "not ok NAME: why" and "skip NAME: why"; we count those.
 tap() { # PREFIX LOG COMMAND...
     local prefix=$1 log=$2 line rc any=0
@@ -126,6 +116,12 @@ tap() { # PREFIX LOG COMMAND...
     elif [ "$any" = 0 ] || { [ "$rc" != 0 ] && ! grep -q '^not ok ' "$log"; }; then
         fail "$prefix (exit $rc)" "$log"
     fi
+}
+
+tier_scenario() {
+    head1 scenario
+    build release || return
+    tap scenario "$logdir/scenario.log" timeout -k 10 900 tests/e2e/vtc/run.sh tests/e2e/vtc/*.vtc
 }
 
 tier_clients() {
