@@ -172,7 +172,15 @@ cmd_version(struct ctx *c)
 static bool
 mentions(const struct cmd *k, const char *word)
 {
-    return strstr(k->path, word) != NULL || strstr(k->help, word) != NULL || (k->alias != NULL && strstr(k->alias, word) != NULL);
+    const char *const texts[] = { k->path, k->alias, k->help, k->more };
+
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+        if (texts[i] != NULL && strcasestr(texts[i], word) != NULL)
+            return true;
+    for (const struct flag *f = k->flags; f != NULL && f->name != NULL; f++)
+        if (strcasestr(f->name, word) != NULL || strcasestr(f->help, word) != NULL)
+            return true;
+    return false;
 }
 
 static int

@@ -199,7 +199,7 @@ cmd_config_reset(struct ctx *c)
     }
     if (rc != CLI_OK)
         return cmd_fail(c, &f);
-    printf("config reset to its initial values\n");
+    printf("%s the cluster's configuration again\n", c->nargs == 0 || strcmp(c->arg[0], "cluster") == 0 ? "all nodes follow" : "the node follows");
     return CLI_OK;
 }
 
@@ -229,7 +229,8 @@ const struct cmd config_cmds[] = {
     { "config node", NULL, "NODE_ID [SECTION] | NODE_ID KEY=VALUE [KEY=VALUE...]", "show or change one node's configuration",
       "The node gets its own value; the others keep the cluster's. 'ais config reset NODE_ID' undoes it.",
       set_flags, 1, -1, cmd_config_node, { ARG_NODE, ARG_NONE } },
-    { "config reset", NULL, "[NODE_ID]", "undo all changes: of the cluster, or of one node",
+    { "config reset", NULL, "[NODE_ID]", "forget what nodes were configured by themselves: all, or one",
+      "The cluster's own configuration stays: change that with 'ais config cluster'.\n"
       "Example:\n"
       "   ais config reset",
       NULL, 0, 1, cmd_config_reset, { ARG_NODE, ARG_NONE } },
