@@ -251,6 +251,7 @@ static int
 cmd_bck_get(const json_t *cmd, struct bck *b, struct err *e)
 {
     const json_t *j = json_object_get(cmd, "bck");
+    int           rc;
 
     memset(b, 0, sizeof(*b));
     b->name = jstr(j, "name");
@@ -258,7 +259,9 @@ cmd_bck_get(const json_t *cmd, struct bck *b, struct err *e)
     b->ns_name = jstr(j, "ns_name");
     if (b->name.n == 0 || !provider_by_name(jstr(j, "provider"), &b->provider))
         return err_set(e, AIS_E_BADREQ, "command without a bucket");
-    return 0;
+    /* The proposer has checked; but what gets into the state must come out of a snapshot again. */
+    rc = bck_name_check(b->name, e);
+    return rc < 0 ? rc : bck_ns_check(b->ns_uuid, b->ns_name, e);
 }
 
 void

@@ -230,6 +230,9 @@ unknown_and_malformed_commands_are_refused(void **state)
     assert_true(apply(s, "{\"op\":") < 0);
     assert_true(apply(s, "{\"op\":\"bck-create\"}") < 0);
     assert_true(apply(s, "{\"op\":\"node-add\",\"node\":{}}") < 0);
+    /* found by fuzzing: a name that no snapshot could bring back */
+    assert_int_equal(-AIS_E_BADREQ, apply(s, "{\"op\":\"bck-create\",\"now\":5,\"bck\":{\"provider\":\"ais\",\"name\":\"a b\"}}"));
+    assert_int_equal(-AIS_E_BADREQ, apply(s, "{\"op\":\"bck-create\",\"now\":5,\"bck\":{\"provider\":\"ais\",\"name\":\"b\",\"ns_name\":\"|\"}}"));
     cstate_free(s);
 }
 
