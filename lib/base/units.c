@@ -350,7 +350,7 @@ civil_of(int64_t unix_ns)
     c.hour = sod / 3600;
     c.min = sod / 60 % 60;
     c.sec = sod % 60;
-    c.ns = (unsigned)(unix_ns - secs * NSEC_PER_SEC);
+    c.ns = (unsigned)((unix_ns % NSEC_PER_SEC + NSEC_PER_SEC) % NSEC_PER_SEC); /* secs * NSEC_PER_SEC may not exist */
     return c;
 }
 
