@@ -126,20 +126,40 @@ routes_for(struct route *out, const struct node *n, unsigned nets, unsigned *cou
     return out;
 }
 
+/* AIS_READ_HEADER_TIMEOUT is AIStore's; the others are its kin. Durations; unset or wrong: what http_conf says. */
+static void
+timeouts_from_env(struct http_conf *c)
+{
+    const struct {
+        const char *env;
+        int64_t    *ns;
+    } rows[] = { { "AIS_READ_HEADER_TIMEOUT", &c->head_ns }, { "AIS_BODY_STALL_TIMEOUT", &c->stall_ns }, { "AIS_IDLE_TIMEOUT", &c->idle_ns } };
+    int64_t ns;
+
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        const char *z = getenv(rows[i].env);
+
+        if (z == NULL)
+            continue;
+        if (dur_parse(str_z(z), &ns) && ns > 0)
+            *rows[i].ns = ns;
+        else
+            log_warn("not a duration", { "env", LZ(rows[i].env) }, { "value", LZ(z) });
+    }
+}
+
 static int
 listen_on(struct node *n, const char *name, const char *addr, uint16_t port, unsigned nets, struct route *space,
           struct http_server **out, struct err *e)
 {
     struct http_conf c = { .name = name, .ctx = n, .admit = node_admit, .done = node_done, .render_err = ais_render_err,
                            .not_found = h_node_not_found, .conn_closed = auth_conn_closed };
-    const char      *head = getenv("AIS_READ_HEADER_TIMEOUT");
     int              rc;
 
     c.routes = routes_for(space, n, nets, &c.nroutes);
     c.tls = name == NET_PUBLIC ? n->tls_pub : n->tls_srv;
     c.max_body = name == NET_PUBLIC ? PUBLIC_BODY : CONTROL_BODY;
-    if (head != NULL && !dur_parse(str_z(head), &c.head_ns))
-        log_warn("AIS_READ_HEADER_TIMEOUT is not a duration", { "value", LZ(head) });
+    timeouts_from_env(&c);
     rc = http_listen(n->run, addr, port, &c, out, e);
     if (rc < 0)
         return err_wrap(e, "%s network, %s:%u", name, addr, port);
