@@ -427,11 +427,11 @@ cmd_put(struct ctx *c)
     int            rc;
 
     if (uri_parse(c->arg[1], URI_BUCKET_ANY, &small.u, &f) != CLI_OK)
-        return cmd_fail(c, &f);
+        return fail(c, &f);
     big.u = small.u;
     k.prefix = arena_strdup(c->mem, small.u.object);
     if (collect(c, &k, c->arg[0], &f) != CLI_OK || cksum_setup(c, &p, &small.u, &f) != CLI_OK)
-        return cmd_fail(c, &f);
+        return fail(c, &f);
     if (p.given != NULL && small.n + big.n != 1)
         return usage(c, "a checksum's value is for one object, and here are %zu", small.n + big.n);
     if (flag_on(c, "dry-run")) {

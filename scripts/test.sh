@@ -62,7 +62,7 @@ unit_in() { # PRESET DIR LAYERS...
     done
 }
 
-layers=(base codec run net store core lso target proxy cli)
+layers=(base codec run net store core lso target proxy)
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_stack_use_after_return=0:abort_on_error=0}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1:halt_on_error=1}
 export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1:second_deadlock_stack=1:suppressions=$top/tests/tsan.supp}
@@ -119,9 +119,9 @@ tap() { # PREFIX LOG COMMAND...
 }
 
 tier_scenario() {
-    head1 scenario
-    build release || return
-    tap scenario "$logdir/scenario.log" timeout -k 10 900 tests/e2e/vtc/run.sh tests/e2e/vtc/*.vtc
+    head1 "scenario: ASan + UBSan"
+    build asan || return
+    AIS_BUILD=$top/build-asan tap scenario "$logdir/scenario.log" timeout -k 10 900 tests/e2e/vtc/run.sh tests/e2e/vtc/*.vtc
 }
 
 tier_clients() {

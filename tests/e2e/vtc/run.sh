@@ -40,7 +40,7 @@ free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 # The first of ports for four nodes on three networks.
 free_port() {
     local p=${AIS_VTC_PORT:-$((10200 + RANDOM % 700))} i n
-    for (( ; p < 20000; p += 8)); do
+    for (( ; p < 60000; p += 8)); do
         for n in 0 1000 2000; do
             for i in 0 1 2 3; do free $((p + n + i)) || continue 3; done
         done
