@@ -32,7 +32,11 @@ struct index {
     MDB_dbi      main, meta, tombs;
     uint64_t     next_gid; /* writer only */
     _Atomic bool failed;   /* a bus error: LMDB's locks and transactions are in an unknown state */
+    struct index *next;    /* abandoned ones */
 };
+
+/* Indexes that failed: never touched again, not even to free them. */
+static _Atomic(struct index *) abandoned;
 
 struct index_txn {
     struct index *ix;
@@ -168,22 +172,26 @@ on_bus(int sig, siginfo_t *si, void *uc)
     if (bus_at != NULL)
         siglongjmp(*bus_at, 1);
     /* Not ours: as if we were not here. */
-    if (bus_before.sa_flags & SA_SIGINFO && bus_before.sa_sigaction != NULL) {
+    if (bus_before.sa_flags & SA_SIGINFO && bus_before.sa_sigaction != NULL)
         bus_before.sa_sigaction(sig, si, uc);
-    } else {
-        signal(SIGBUS, SIG_DFL);
-        raise(SIGBUS);
-    }
+    else
+        signal(sig, SIG_DFL); /* the access is tried again, and ends the process */
 }
 
-/* A signal's disposition belongs to the process; the first index installs it. */
+/* A signal's disposition belongs to the process: every index that is opened sees to it that it is ours. */
 static void
 bus_install(void)
 {
-    struct sigaction sa = { .sa_sigaction = on_bus, .sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK };
+    static pthread_mutex_t mtx = PTHREAD_MUTEX_INITIALIZER;
+    struct sigaction       sa = { .sa_sigaction = on_bus, .sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK }, now;
 
     sigemptyset(&sa.sa_mask);
-    sigaction(SIGBUS, &sa, &bus_before);
+    pthread_mutex_lock(&mtx);
+    if (sigaction(SIGBUS, NULL, &now) == 0 && now.sa_sigaction != on_bus) {
+        bus_before = now;
+        sigaction(SIGBUS, &sa, NULL);
+    }
+    pthread_mutex_unlock(&mtx);
 }
 
 /* Run fn, which touches the map. After a bus error nothing of LMDB is used again, not even to close it. */
@@ -319,13 +327,12 @@ env_open(const char *dir, struct index *ix)
 int
 index_open(const char *dir, struct index **out, bool *fresh, struct err *e)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    struct index         *ix = xcalloc(1, sizeof(*ix));
-    char                  path[4200];
-    struct stat           st;
-    int                   rc;
+    struct index *ix = xcalloc(1, sizeof(*ix));
+    char          path[4200];
+    struct stat   st;
+    int           rc;
 
-    pthread_once(&once, bus_install);
+    bus_install();
     if (mkdir(dir, 0700) < 0 && errno != EEXIST) {
         free(ix);
         return err_set(e, -err_from_errno(errno), "cannot make the index directory %s: %s", dir, strerror(errno));
@@ -355,9 +362,14 @@ index_close(struct index *ix)
 {
     if (ix == NULL)
         return;
-    if (!ix->failed)
+    if (!ix->failed) {
         mdb_env_close(ix->env);
-    free(ix);
+        free(ix);
+        return;
+    }
+    ix->next = atomic_load(&abandoned);
+    while (!atomic_compare_exchange_weak(&abandoned, &ix->next, ix))
+        ;
 }
 
 /* Damage was found while in use: the next start begins a new index. */

@@ -450,14 +450,23 @@ mpt_part_done(struct put *p, const struct cksum *ck, struct err *e)
     return err_set(e, -d.rc, "%.*s: cannot store part %u: %s", STR_FMT(p->name), p->part_num, err_text(d.rc));
 }
 
+struct removing {
+    struct upload    *u;
+    const struct bck *b;
+};
+
+/* Everything of an upload that will not be completed; also the manifest of a completion that failed. */
 static void
 remove_parts(void *arg)
 {
-    struct upload *u = arg;
+    struct removing *r = arg;
+    char             path[FQN_MAX];
 
-    uplog_remove(u);
-    for (unsigned i = 0; i < u->n; i++)
-        (void)unlink(u->parts[i].path);
+    uplog_remove(r->u);
+    for (unsigned i = 0; i < r->u->n; i++)
+        (void)unlink(r->u->parts[i].path);
+    if (layout_manifest(r->u->m->path, r->b, r->u->name, str_z(r->u->id), path) > 0)
+        (void)unlink(path);
 }
 
 static void
@@ -469,14 +478,14 @@ remove_log(void *arg)
 int
 mpt_abort(struct store *s, const struct bck *b, struct str name, struct str id, struct err *e)
 {
-    struct nhold   h;
-    struct upload *u;
-    int            rc = upload_hold(s, b, name, id, &h, &u, e);
+    struct removing r = { .b = b };
+    struct nhold    h;
+    int             rc = upload_hold(s, b, name, id, &h, &r.u, e);
 
     if (rc < 0)
         return rc;
-    offload(remove_parts, u);
-    upload_drop(s, u, &h);
+    offload(remove_parts, &r);
+    upload_drop(s, r.u, &h);
     return 0;
 }
 

@@ -239,6 +239,20 @@ manifest_at(struct obj *o, const char *path, struct str id)
     return rc;
 }
 
+struct obj *
+manifest_parts(struct store *s, const struct bck *b, struct str name, const char *path)
+{
+    struct lmeta none;
+    struct obj  *o;
+
+    lmeta_clear(&none);
+    none.cksum.type = CKSUM_NONE;
+    o = obj_new(s, b, name, "", &none);
+    if (o != NULL)
+        (void)manifest_at(o, path, STR_LIT("")); /* sizes do not add up to nothing: the parts are there all the same */
+    return o;
+}
+
 /*
  * Chunks of a chunked object, from its manifest: at its place, or still under the name that it had before the last checkpoint.
  * Objects of AIStore do not say which upload they are of.

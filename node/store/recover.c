@@ -265,15 +265,89 @@ row_follow(struct mpath *m, const struct bck *b, struct str name)
     return rc;
 }
 
-static int
-redo_delete(struct mpath *m, const struct bck *b, const struct jrec *r)
-{
-    struct obj *o = NULL;
-    int         rc = obj_load(m, b, r->name, false, &o, NULL);
+/* --- what predecessors left: the list of it died with the process --- */
 
-    if (rc == -AIS_E_CORRUPT || (rc == 0 && gen_cmp(&o->info.gen, &r->gen) < 0))
-        remove_object(m, b, r->name);
+static bool
+has_part(const struct obj *o, const char *path)
+{
+    for (unsigned i = 1; o != NULL && i < o->info.nchunks; i++)
+        if (strcmp(o->chunks[i].path, path) == 0)
+            return true;
+    return false;
+}
+
+static void
+remove_parts(const struct obj *old, const struct obj *now)
+{
+    for (unsigned i = 1; i < old->info.nchunks; i++)
+        if (!has_part(now, old->chunks[i].path))
+            (void)unlink(old->chunks[i].path);
+    if (old->staged != NULL && (now == NULL || now->staged == NULL || strcmp(now->staged, old->staged) != 0))
+        (void)unlink(old->staged);
+}
+
+static void
+remove_prev(struct mpath *m, const struct bck *b, struct str name, struct str base, const struct obj *now)
+{
+    char           dir[FQN_MAX], path[FQN_MAX + 300];
+    auto_close int fd = -1;
+    struct obj    *o;
+
+    if (layout_ct(m->path, b, CT_WORK, dir) < 0)
+        return;
+    snprintf(path, sizeof(path), "%s/%.*s", dir, STR_FMT(base));
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0 || obj_load_fd(m, b, name, path, fd, &o) < 0)
+        return;
+    remove_parts(o, now);
+    if (o->side && layout_side(m->path, b, name, o->info.gen.counter, path) > 0)
+        (void)unlink(path);
     obj_close(o);
+    (void)unlink(path);
+}
+
+/* A manifest at its place, and the parts it names, without a chunked object: of one that was deleted or replaced. */
+static void
+remove_manifest(struct mpath *m, const struct bck *b, struct str name, const struct obj *now)
+{
+    char path[FQN_MAX];
+
+    for (int hashed = 0; hashed < 2; hashed++) {
+        struct obj *o;
+
+        if (layout_aux(m->path, b, CT_UFEST, name, hashed != 0, path) < 0 || access(path, F_OK) < 0)
+            continue;
+        o = manifest_parts(m->store, b, name, path);
+        if (o != NULL)
+            remove_parts(o, now);
+        obj_close(o);
+        if (now == NULL || now->info.nchunks == 0)
+            (void)unlink(path);
+    }
+}
+
+static void
+remove_leftovers(struct mpath *m, const struct bck *b, const struct rname *x, const struct obj *now)
+{
+    for (unsigned i = 0; i < x->nprev; i++)
+        remove_prev(m, b, x->last.name, x->prev[i], now);
+    remove_manifest(m, b, x->last.name, now);
+}
+
+static int
+redo_delete(struct mpath *m, const struct bck *b, const struct rname *x)
+{
+    const struct jrec *r = &x->last;
+    struct obj        *o = NULL;
+    int                rc = obj_load(m, b, r->name, false, &o, NULL);
+
+    if (rc == -AIS_E_CORRUPT || (rc == 0 && gen_cmp(&o->info.gen, &r->gen) < 0)) {
+        remove_object(m, b, r->name);
+        if (o != NULL)
+            remove_parts(o, NULL);
+    }
+    obj_close(o);
+    remove_leftovers(m, b, x, NULL);
     m->dirty = true;
     return tomb_put(m, b, r);
 }
@@ -299,7 +373,7 @@ redo_name(struct mpath *m, const struct bck *b, const struct rname *x)
 
     atomic_fetch_add(&m->store->recovered, 1);
     if (x->last.op == JOP_DELETE)
-        return redo_delete(m, b, &x->last);
+        return redo_delete(m, b, x);
     good = obj_load(m, b, x->last.name, true, &o, NULL) == 0;
     if (good && m->unclean)
         good = obj_verify_blocking(o) == 0;
@@ -313,6 +387,7 @@ redo_name(struct mpath *m, const struct bck *b, const struct rname *x)
             remove_object(m, b, x->last.name);
         atomic_fetch_add(&m->store->rolled, 1);
     } else if (good) {
+        remove_leftovers(m, b, x, o);
         place_manifest(m, b, o);
     }
     obj_close(o);

@@ -240,6 +240,7 @@ struct objmeta {
 int         meta_load(struct mpath *m, const struct bck *b, int fd, struct objmeta *om);
 void        meta_free(struct objmeta *om);
 struct str  orig_name(const struct lmeta *m); /* the real name by the metadata; {NULL,0} when it has none */
+struct obj *manifest_parts(struct store *s, const struct bck *b, struct str name, const char *path); /* its chunks only */
 uint64_t    parts_key(uint64_t bid, struct str name, const struct gen *g);
 bool        parts_in_use(struct store *s, uint64_t key);
 
