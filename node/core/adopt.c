@@ -195,13 +195,19 @@ persist_loop(void *arg)
 }
 
 /* --- the adopter --- */
-/* What a node has before it first heard of a cluster (version 0) is no predecessor: its disks may know buckets that it does not. */
+/* What a node has before it first heard of a cluster is no predecessor: its disks may know buckets that it does not. */
+static bool
+is_blank(const struct mset *m, enum mitem i)
+{
+    return mset_version(m, i) == 0 || (i == MI_BMD && m->bmd->uuid[0] == '\0');
+}
+
 static int
 hook(struct node *n, enum mitem i, struct mset *old, struct mset *nw, struct err *e)
 {
     const struct meta_hooks *h = &n->member->hooks;
 
-    if (old != NULL && mset_version(old, i) == 0)
+    if (old != NULL && is_blank(old, i))
         old = NULL;
     switch (i) {
     case MI_CONF:

@@ -55,8 +55,10 @@ static int
 bad_source(struct err *e, struct str src, const char *why)
 {
     if (src.n == 0)
-        return err_set(e, AIS_E_BADREQ, "invalid promote source: %s", why);
-    return err_set(e, AIS_E_BADREQ, "invalid promote source \"%.*s\": %s", STR_FMT(src), why);
+        err_set(e, AIS_E_BADREQ, "invalid promote source: %s", why);
+    else
+        err_set(e, AIS_E_BADREQ, "invalid promote source \"%.*s\": %s", STR_FMT(src), why);
+    return err_tcode(e, "errInvalidPromoteSource");
 }
 
 static int

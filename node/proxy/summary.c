@@ -312,6 +312,17 @@ summary_get(struct req *r, struct str name, const struct json_t *value)
                                                                 : STR_LIT("[]"));
 }
 
+/* The one element of the array, as the answer to HEAD: only there AIStore says that the bucket is present. */
+static struct str
+head_summary(struct req *r, struct str json)
+{
+    const struct str absent = STR_LIT("\"is_present\":false}");
+
+    if (json.n < absent.n + 2)
+        return STR_NULL;
+    return arena_printf(r->arena, "%.*s\"is_present\":true}", STR_FMT(str_from(json.p + 1, json.n - 2 - absent.n)));
+}
+
 void
 summary_head(struct req *r, const struct bck *b, struct str prefix, struct str id)
 {
@@ -335,7 +346,7 @@ summary_head(struct req *r, const struct bck *b, struct str prefix, struct str i
         return;
     }
     resp_hdr(r, "Ais-Xaction-Id", id);
-    if (rc == 200 && json.n > 2) /* the one element of the array */
-        resp_hdr(r, "Ais-Bucket-Summ", str_from(json.p + 1, json.n - 2));
+    if (rc == 200)
+        resp_hdr(r, "Ais-Bucket-Summ", head_summary(r, json));
     resp_empty(r, rc);
 }

@@ -465,6 +465,7 @@ def head_bucket_takes_presence_and_a_prefix_only_with_a_summary():
     within(10, done, "the summary")
     s = json.loads(a.get("Ais-Bucket-Summ"))
     same((s["name"], s["ObjCount"]["obj_count_present"], s["TotalSize"]["size_all_present_objs"]), (b, "1", "5"))
+    same(s["is_present"], True)
     same(json.loads(a.get("Ais-Bucket-Props"))["provider"], "ais")
     expect(ask("HEAD", "/v1/buckets/%s?bsumm_remote=true&uuid=nosuchjob" % b), 404)
 
@@ -868,7 +869,8 @@ def promotion_checks_its_source():
     expect(promote(""), 400, "empty")
     expect(promote("rel/path"), 400, "absolute")
     expect(promote("/var/lib/ais/promote/../x"), 400, "'.' or '..'")
-    expect(promote("/etc"), 400, "must be under /var/lib/ais/promote")
+    a = expect(promote("/etc"), 400, "must be under /var/lib/ais/promote")
+    same(a.json()["tcode"], "errInvalidPromoteSource")
     expect(promote("/var/lib/ais/promote-not"), 400, "must be under")
     expect(promote("/var/lib/ais/promote/a", {"src": "/var/lib/ais/promote/b"}), 400, "conflicting")
     expect(promote("/var/lib/ais/promote/a", {"tid": "nobody000"}), 404, "nobody000")

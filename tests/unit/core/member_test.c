@@ -22,12 +22,14 @@
 /* --- roles with nothing in them but hooks that count --- */
 static _Atomic int  bmd_hooks;
 static _Atomic bool bmd_refuse;
+static _Atomic int  bmd_first; /* targets that got the buckets of a cluster without a predecessor */
 
 static int
 on_bmd(struct node *n, struct bmd *old, struct bmd *nw, struct err *e)
 {
-    (void)old;
     atomic_fetch_add(&bmd_hooks, 1);
+    if (n->role == ROLE_TARGET && old == NULL && nw->uuid[0] != '\0')
+        atomic_fetch_add(&bmd_first, 1);
     if (n->role == ROLE_TARGET && atomic_load(&bmd_refuse) && nw->n > 0)
         return err_set(e, AIS_E_NOSPACE, "%s: no room for a bucket", n->name);
     return 0;
@@ -633,6 +635,12 @@ a_configuration_directory_of_another_making_is_adopted(void **state)
     assert_true(v.conf->version > 9);
     assert_string_equal("proxy-node-0", v.smap->primary->id);
     views_put(&v);
+    /* A target that joins has no metadata; its disks may have the bucket all the same, so it must not take it for a new one. */
+    atomic_store(&bmd_first, 0);
+    node_files(f, 1, KEY_A);
+    assert_int_equal(0, node_up(f, 1));
+    WITHIN(buckets_of(f->node[1]) == 1);
+    assert_int_equal(1, atomic_load(&bmd_first));
     fx_free(f);
 }
 
