@@ -15,6 +15,7 @@
 
 #define CONTINUE_STALL SEC_NS(10)
 #define SLOWEST        256       /* bytes a second: a client that sends less in the long run holds a fiber on purpose */
+#define AHEAD_NS       MSEC_NS(50) /* the same, before the answer */
 #define DRAIN_NS       SEC_NS(2) /* longest time spent on a body that nobody wants before the connection is given up */
 
 void
@@ -266,9 +267,9 @@ body_read_whole(struct req *r)
 
 /* Read on for the sake of the connection; false when that takes too much or too long. */
 static bool
-drain(struct req *r)
+drain(struct req *r, int64_t ns)
 {
-    int64_t  old = fiber_set_deadline(deadline_in(clock_mono(), DRAIN_NS));
+    int64_t  old = fiber_set_deadline(deadline_in(clock_mono(), ns));
     uint64_t left = DRAIN_MAX;
     ssize_t  k;
 
@@ -285,6 +286,16 @@ drain(struct req *r)
     } while (k > 0);
     fiber_set_deadline(old);
     return k == 0;
+}
+
+bool
+body_settle(struct req *r)
+{
+    struct reqctx *x = rctx(r);
+
+    if (!body_keeps_connection(x))
+        return false;
+    return x->body_done || !x->body_chunked || drain(r, AHEAD_NS);
 }
 
 /* Between requests a connection has the small buffer, unless what is pipelined behind does not fit. */
@@ -310,7 +321,7 @@ body_finish(struct req *r)
 {
     struct conn   *c = r->conn;
     struct reqctx *x = rctx(r);
-    bool           ok = x->body_done || (!c->close && !r->resp.failed && body_keeps_connection(x) && drain(r));
+    bool           ok = x->body_done || (!c->close && !r->resp.failed && body_keeps_connection(x) && drain(r, DRAIN_NS));
 
     x->npeeked = 0;
     if (x->old_buf != NULL) {

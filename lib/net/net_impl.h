@@ -144,6 +144,8 @@ void body_begin(struct reqctx *c);
 int  body_read_whole(struct req *r);
 /* Will the connection be of use when the handler reads no further? */
 bool body_keeps_connection(const struct reqctx *x);
+/* The same, made sure of before the head says so: nobody knows how much of a chunked body comes, so it is read on, shortly. */
+bool body_settle(struct req *r);
 /* After the handler: true when the next request can follow in the stream. */
 bool body_finish(struct req *r);
 

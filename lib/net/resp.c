@@ -100,7 +100,7 @@ resp_close(struct req *r)
 static void
 settle_connection(struct req *r)
 {
-    if (!body_keeps_connection(rctx(r)) || atomic_load_explicit(&r->srv->draining, memory_order_relaxed))
+    if (!body_settle(r) || atomic_load_explicit(&r->srv->draining, memory_order_relaxed))
         r->conn->close = true;
 }
 

@@ -432,6 +432,39 @@ a_body_nobody_reads_does_not_break_the_next_request(void **state)
 }
 
 static void
+a_chunked_body_nobody_reads_keeps_the_connection_only_when_it_ends_soon(void **state)
+{
+    const char *head = "PUT /ignore HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+    char       *big = calloc(1, 1 << 20), *a;
+    int         fd = dial();
+
+    UNUSED(state);
+    say(fd, head, strlen(head));
+    say(fd, "3\r\nabc\r\n", 8);
+    usleep(5000); /* the end comes in a packet of its own */
+    say(fd, "0\r\n\r\n", 5);
+    assert_null(strstr(hear(fd, "\r\n\r\n"), "Connection: close"));
+    say(fd, "GET /hello HTTP/1.1\r\nHost: x\r\n\r\n", 32);
+    assert_non_null(strstr(hear(fd, "hello"), "HTTP/1.1 200 OK"));
+    close(fd);
+    /* More than anybody would read on: the client has to know that the connection ends, or it sends its next request there. */
+    fd = dial();
+    say(fd, head, strlen(head));
+    say(fd, "100000\r\n", 8);
+    say(fd, big, 1 << 20);
+    a = hear(fd, NULL);
+    assert_non_null(strstr(a, "HTTP/1.1 307 "));
+    assert_non_null(strstr(a, "Connection: close"));
+    close(fd);
+    /* Less, but the rest does not come. */
+    fd = dial();
+    say(fd, head, strlen(head));
+    assert_non_null(strstr(hear(fd, NULL), "Connection: close"));
+    close(fd);
+    free(big);
+}
+
+static void
 files_small_and_large_and_head_without_a_body(void **state)
 {
     static const size_t sizes[] = { 1, 1000, 16384, 16385, 1000000 };
@@ -647,6 +680,7 @@ main(void)
         T(expect_100_is_answered_when_the_body_is_asked_for),
         T(a_large_streamed_body_arrives_whole_and_the_connection_stays),
         T(a_body_nobody_reads_does_not_break_the_next_request),
+        T(a_chunked_body_nobody_reads_keeps_the_connection_only_when_it_ends_soon),
         T(files_small_and_large_and_head_without_a_body),
         T(chunked_answers_end_well_and_cut_ones_do_not),
         T(a_handler_without_an_answer_is_500_and_headers_cannot_be_injected),
