@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "core/role_types.h"
 #include "core/version.h"
@@ -232,7 +233,8 @@ main(int argc, char **argv)
         else
             log_info("signal", { "name", LZ(strsignal(sig)) });
     } while (sig == SIGHUP);
-    node_stop(n);
+    if (!node_stop(n))
+        _exit(1); /* threads are still at work: no destructors */
     log_close();
     return 0;
 }

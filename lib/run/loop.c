@@ -463,6 +463,7 @@ run_new(const struct run_conf *c, struct run **out)
     r->nloops = r->conf.nloops;
     r->loops = xcalloc(r->nloops, sizeof(*r->loops));
     r->disk = disk_choose(r->conf.disk);
+    pool_init(r);
     for (unsigned i = 0; i < r->nloops; i++) {
         struct loop *l = &r->loops[i];
 
@@ -480,7 +481,6 @@ run_new(const struct run_conf *c, struct run **out)
             return rc;
         }
     }
-    pool_init(r);
     *out = r;
     return 0;
 }
@@ -527,20 +527,28 @@ fibers_live(struct run *r)
     return n;
 }
 
-void
-run_stop(struct run *r, int64_t grace_ns)
+bool
+run_cancel(struct run *r, int64_t grace_ns)
 {
     int64_t         until = deadline_in(clock_mono(), grace_ns);
     struct timespec ms = { .tv_nsec = NSEC_PER_MSEC };
 
     ASSERT_MAY_BLOCK();
     if (!r->started)
-        return;
+        return true;
     atomic_store(&r->stopping, 1);
     post_all(r, cancel_on_loop);
     while (fibers_live(r) > 0 && clock_mono() < until)
         nanosleep(&ms, NULL);
-    if (fibers_live(r) > 0)
+    return fibers_live(r) == 0;
+}
+
+void
+run_stop(struct run *r, int64_t grace_ns)
+{
+    if (!r->started)
+        return;
+    if (!run_cancel(r, grace_ns))
         log_warn("fibers left behind at stop", { "fibers", LU64(fibers_live(r)) });
     atomic_store(&r->stopping, 2);
     post_all(r, wake_on_loop);

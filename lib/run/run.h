@@ -43,6 +43,11 @@ struct run_stats {
 /* 0 or -AIS_E_*. The loops exist but do not turn yet. May block. */
 int  run_new(const struct run_conf *c, struct run **out);
 void run_start(struct run *r); /* starts the threads */
+/*
+ * Cancel all fibers, also those that are started from now on, and wait until they ended, at most grace_ns; the loops go on turning, so
+ * that what fibers use can be taken down before run_stop. False: some are left (in a call that does not return). Blocks.
+ */
+bool run_cancel(struct run *r, int64_t grace_ns);
 /* Ask the loops to stop: remaining fibers are cancelled and get until deadline to leave. Blocks until the threads ended. */
 void run_stop(struct run *r, int64_t grace_ns);
 void run_free(struct run *r);

@@ -660,6 +660,9 @@ stop_on_loop(void *arg)
     MUST(pthread_mutex_unlock(&m->mtx));
     waitq_wake_all(&m->persist_q);
     waitq_wake_all(&m->naps);
+    if (m->joiner != NULL)
+        fiber_cancel(m->joiner);
+    peers_cancel(n);
     member_fiber_done(n);
 }
 

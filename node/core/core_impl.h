@@ -50,6 +50,7 @@ struct member {
     struct json_t    *conf_override, *conf_transient;
 
     _Atomic unsigned  fibers; /* background fibers of this module alive */
+    struct fiber     *joiner; /* the one that joins and keeps alive; control loop only */
     unsigned          dirty;  /* items to be persisted; control loop only */
     _Atomic bool      dirty_fence;
     struct waitq      persist_q, naps;          /* control loop only */
@@ -96,6 +97,7 @@ void peers_sync(struct node *n, struct err *refused);
 void peers_update(struct node *n); /* the map changed: control loop */
 void peers_kick(struct node *n);   /* something newer: control loop */
 void peers_announce(struct node *n); /* the cluster's state changed, its metadata did not: tell everybody. Control loop */
+void peers_cancel(struct node *n); /* pushes under way end early. Control loop */
 void peers_free(struct node *n);
 void peer_heard(struct node *n, struct str id, const uint64_t vers[MI_COUNT]); /* any thread */
 unsigned peers_missing(struct node *n); /* targets of the map that have not been heard from since start */

@@ -63,8 +63,11 @@ struct node_opts {
 };
 /* Configuration, identity, loops, metadata, listeners, join. Blocks until the node serves (readiness may come later). */
 int  node_start(const struct node_opts *o, struct node **out, struct err *e);
-/* Graceful: listeners drain, jobs stop, store closes. Blocks. */
-void node_stop(struct node *n);
+/*
+ * Graceful: listeners drain, what does not end in time is cut off, the store closes. Blocks, well under 30 seconds. False when something
+ * would not end (a disk call that does not return): then nothing was freed that it may use, and only the end of the process helps.
+ */
+bool node_stop(struct node *n);
 /* Routes every node has: health, daemon, metasync, keepalive, challenge; tried after the role's own. */
 extern const struct route node_common_routes[];
 extern const unsigned     node_common_nroutes;

@@ -26,6 +26,7 @@
 const char NET_PUBLIC[] = "public", NET_CONTROL[] = "control", NET_DATA[] = "data";
 
 #define DRAIN_LIMIT   SEC_NS(10)
+#define CANCEL_LIMIT  SEC_NS(5)
 #define CONTROL_BODY  (128u << 20) /* a whole BMD */
 #define PUBLIC_BODY   (16u << 20)
 #define CONFIG_MAX    (1u << 20)
@@ -444,7 +445,7 @@ node_start(const struct node_opts *o, struct node **out, struct err *e)
     mset_put(stored);
     if (rc < 0) {
         err_fill(e, rc);
-        node_stop(n);
+        (void)node_stop(n);
         return rc;
     }
     *out = n;
@@ -474,19 +475,30 @@ drain(struct node *n)
         log_warn("requests are cut off", { "connections", LU64(left) });
 }
 
-void
+/* Requests first, then what they use. */
+static bool
+halt(struct node *n)
+{
+    log_info("stopping");
+    drain(n);
+    member_stop(n);
+    if (!run_cancel(n->run, CANCEL_LIMIT)) {
+        log_error("something does not end, leaving all as it is");
+        return false;
+    }
+    if (n->impl->stop != NULL)
+        n->impl->stop(n);
+    run_stop(n->run, 0);
+    return true;
+}
+
+bool
 node_stop(struct node *n)
 {
     if (n == NULL)
-        return;
-    if (n->turning) {
-        log_info("stopping");
-        drain(n);
-        member_stop(n);
-        if (n->impl->stop != NULL)
-            n->impl->stop(n);
-        run_stop(n->run, SEC_NS(2));
-    }
+        return true;
+    if (n->turning && !halt(n))
+        return false;
     cons_close(n->cons);
     http_server_free(n->srv_pub);
     http_server_free(n->srv_data);
@@ -505,4 +517,5 @@ node_stop(struct node *n)
         run_free(n->run);
     free(n->routes);
     free(n);
+    return true;
 }

@@ -31,6 +31,7 @@ struct peer {
     int64_t      heard;      /* clock_mono of its last sign of life; 0 = none since this node started */
     bool         up, inflight, gone;
     struct err   refusal;    /* of failed_seq; code 0 = it did not answer */
+    struct fiber *fiber;     /* of the push under way; control loop only */
 };
 
 struct sync_wait {
@@ -138,6 +139,20 @@ peers_update(struct node *n)
     }
     sync_wake_locked(m);
     MUST(pthread_mutex_unlock(&m->mtx));
+}
+
+void
+peers_cancel(struct node *n)
+{
+    struct peer *p;
+
+    MUST(pthread_mutex_lock(&n->member->mtx));
+    TAILQ_FOREACH(p, &n->member->peers, link)
+    {
+        if (p->fiber != NULL)
+            fiber_cancel(p->fiber);
+    }
+    MUST(pthread_mutex_unlock(&n->member->mtx));
 }
 
 void
@@ -289,8 +304,10 @@ push_fiber(void *arg)
     struct push   *a = arg;
     struct member *m = a->n->member;
 
-    while (push_round(a))
+    a->p->fiber = fiber_self();
+    while (!member_stopping(a->n) && push_round(a))
         ;
+    a->p->fiber = NULL;
     MUST(pthread_mutex_lock(&m->mtx));
     a->p->inflight = false;
     if (a->p->gone)

@@ -24,7 +24,7 @@ struct node_role {
      * listeners are closed. Blocks. NULL = nothing to do.
      */
     int (*start)(struct node *n, struct err *e);
-    /* Tear-down: no request runs any more, the loops still turn. Blocks. */
+    /* Tear-down: no fiber runs any more, the loops still turn. Blocks. */
     void (*stop)(struct node *n);
     /*
      * Members of answers that only the role knows; each appends to an open JSON object and may be NULL. Must not park.
