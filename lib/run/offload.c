@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/err.h"
@@ -99,12 +100,35 @@ pool_main(void *arg)
     return NULL;
 }
 
+/* One more thread, counted already. When the system gives no more, those that are there do the work. */
 static void
-pool_submit(struct run *r, struct ojob *j)
+pool_grow(struct run *r)
 {
     pthread_attr_t attr;
     pthread_t      t;
-    bool           start = false;
+    int            rc;
+    unsigned       left;
+
+    MUST(pthread_attr_init(&attr));
+    MUST(pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED));
+    MUST(pthread_attr_setstacksize(&attr, 512 * KIB));
+    rc = pthread_create(&t, &attr, pool_main, r);
+    MUST(pthread_attr_destroy(&attr));
+    if (rc == 0)
+        return;
+    pthread_mutex_lock(&r->pool.mtx);
+    left = --r->pool.threads;
+    pthread_cond_signal(&r->pool.cond);
+    pthread_mutex_unlock(&r->pool.mtx);
+    if (left == 0)
+        ais_bug("cannot start a single worker thread: %s", strerror(rc));
+    log_error("no more worker threads", { "have", LU64(left) }, { "error", LZ(strerror(rc)) });
+}
+
+static void
+pool_submit(struct run *r, struct ojob *j)
+{
+    bool start = false;
 
     atomic_fetch_add_explicit(&r->offloads, 1, memory_order_relaxed);
     pthread_mutex_lock(&r->pool.mtx);
@@ -118,13 +142,8 @@ pool_submit(struct run *r, struct ojob *j)
         pthread_cond_signal(&r->pool.cond);
     }
     pthread_mutex_unlock(&r->pool.mtx);
-    if (start) {
-        MUST(pthread_attr_init(&attr));
-        MUST(pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED));
-        MUST(pthread_attr_setstacksize(&attr, 512 * KIB));
-        MUST(pthread_create(&t, &attr, pool_main, r));
-        MUST(pthread_attr_destroy(&attr));
-    }
+    if (start)
+        pool_grow(r);
 }
 
 void

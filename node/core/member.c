@@ -242,6 +242,7 @@ join_loop(void *arg)
     unsigned     failures = 0;
     struct err   e;
 
+    n->member->joiner = fiber_self();
     if (!n->member->standby)
         join(n);
     while (!member_stopping(n)) {
@@ -260,6 +261,7 @@ join_loop(void *arg)
             failures = 0;
         }
     }
+    n->member->joiner = NULL;
     member_fiber_done(n);
 }
 
@@ -317,6 +319,32 @@ uuid_same(struct node *n, const json_t *j, const char *who, struct err *e)
     return rc;
 }
 
+/*
+ * The map has a node of this id at another address. It moved, unless somebody still answers there as that node: then there are two,
+ * perhaps disks that were copied, and only one can be right. Whom nobody hears is not asked for long.
+ */
+static int
+id_taken(struct node *n, const struct snode *sn, struct err *e)
+{
+    struct mset        *cur = member_cur(n);
+    const struct snode *old = smap_find(cur->smap, str_z(sn->id));
+    struct arena       *mem;
+    struct hc_resp      resp;
+    struct err          ignored;
+    int                 rc = 0;
+
+    if (old != NULL && strcmp(old->control.url, sn->control.url) != 0) {
+        mem = arena_new(4 * KIB, 256 * KIB);
+        err_clear(&ignored);
+        if (node_call(n, old, M_GET, STR_LIT("/v1/daemon?what=snode"), STR_NULL, mem, 64 * KIB, CALL_TIMEOUT, &resp, &ignored) == 0)
+            rc = err_set(e, AIS_E_CONFLICT, "%s at %s: the id is in use by the node at %s", sn->name, sn->control.url,
+                         old->control.url);
+        arena_free(mem);
+    }
+    mset_put(cur);
+    return rc;
+}
+
 /* A refused node asks again every second; one line in ten seconds says enough. */
 static void
 refused_log(struct node *n, const char *id, const struct err *e)
@@ -354,6 +382,8 @@ h_node_autoreg(struct req *r)
         rc = err_set(&e, AIS_E_FORBIDDEN, "node \"%s\" cannot register \"%s\"", peer != NULL ? peer : "", sn->id);
     if (rc == 0)
         rc = uuid_same(n, j, sn->id, &e);
+    if (rc == 0)
+        rc = id_taken(n, sn, &e);
     if (rc == 0)
         rc = meta_node_add(n, sn, &e);
     if (rc == 0) {

@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <jansson.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -573,6 +574,80 @@ a_fence_that_cannot_be_read_stops_the_start(void **state)
     fx_free(f);
 }
 
+static bool
+refusals(struct node *n)
+{
+    bool any;
+
+    MUST(pthread_mutex_lock(&n->member->mtx));
+    any = n->member->refused_at != 0;
+    MUST(pthread_mutex_unlock(&n->member->mtx));
+    return any;
+}
+
+/* Node 1's id on node 2's ports and disks: a copied machine. */
+static int
+node_up_as(struct fixture *f, int i, const char *id)
+{
+    auto_free char  *config = xasprintf("%s/%d/ais.json", f->dir, i), *local = xasprintf("%s/%d/ais_local.json", f->dir, i);
+    struct node_opts o = { .impl = &target_impl, .config = config, .local_config = local, .daemon_id = id, .nloops = 1 };
+
+    err_clear(&f->err);
+    return node_start(&o, &f->node[i], &f->err);
+}
+
+static void
+a_second_node_of_the_same_id_stays_outside(void **state)
+{
+    struct fixture *f = fx_new();
+    struct views    v;
+
+    (void)state;
+    for (int i = 0; i < 3; i++)
+        node_files(f, i, KEY_A);
+    assert_int_equal(0, node_up(f, 0));
+    assert_int_equal(0, node_up(f, 1));
+    WITHIN(has_flag(f->node[1], NODE_NODE_STARTED) && has_flag(f->node[0], NODE_CLUSTER_STARTED));
+    assert_int_equal(0, node_up_as(f, 2, "target-node-1"));
+    WITHIN(refusals(f->node[0]));
+    assert_false(has_flag(f->node[2], NODE_NODE_STARTED));
+    views_of(f->node[0], &v);
+    assert_int_equal(f->port[1][1], smap_find(v.smap, STR_LIT("target-node-1"))->control.port);
+    views_put(&v);
+    /* The first one goes: then it is a node that moved. */
+    node_down(f, 1);
+    WITHIN(has_flag(f->node[2], NODE_NODE_STARTED));
+    views_of(f->node[0], &v);
+    assert_int_equal(2, v.smap->nnodes);
+    assert_int_equal(f->port[2][1], smap_find(v.smap, STR_LIT("target-node-1"))->control.port);
+    views_put(&v);
+    fx_free(f);
+}
+
+/* The address of the primary takes connections and says nothing. */
+static void
+a_node_that_waits_for_an_answer_stops_at_once(void **state)
+{
+    struct fixture    *f = fx_new();
+    struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(f->port[0][1]) };
+    int                fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
+    struct pollfd      pfd = { .fd = fd, .events = POLLIN };
+    int64_t            t0;
+
+    (void)state;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+    assert_int_equal(0, bind(fd, (struct sockaddr *)&a, sizeof(a)));
+    assert_int_equal(0, listen(fd, 16));
+    node_files(f, 1, KEY_A);
+    assert_int_equal(0, node_up(f, 1));
+    WITHIN(poll(&pfd, 1, 0) == 1);
+    t0 = clock_mono();
+    node_down(f, 1);
+    assert_in_range(clock_mono() - t0, 0, SEC_NS(1));
+    close(fd);
+    fx_free(f);
+}
+
 static void
 settings_of_one_node_are_its_own_and_persist(void **state)
 {
@@ -678,6 +753,8 @@ main(void)
         cmocka_unit_test(an_answer_that_was_overtaken_does_not_take_a_node_back),
         cmocka_unit_test(a_new_term_is_on_disk_everywhere_though_nothing_changed),
         cmocka_unit_test(a_fence_that_cannot_be_read_stops_the_start),
+        cmocka_unit_test(a_second_node_of_the_same_id_stays_outside),
+        cmocka_unit_test(a_node_that_waits_for_an_answer_stops_at_once),
         cmocka_unit_test(settings_of_one_node_are_its_own_and_persist),
         cmocka_unit_test(a_configuration_directory_of_another_making_is_adopted),
         cmocka_unit_test(a_lost_metadata_log_is_not_replaced_silently),
