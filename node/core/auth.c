@@ -12,12 +12,13 @@
  * cannot be reflected. A hello is good for one prove.
  *
  * The key file is read again when it changes: keys rotate by adding a line with a higher version on every node, then removing the old
- * one. The highest version that both sides have is used.
+ * one. The highest version that both sides have is used. Connections that were opened before go on.
  *
  * Runs on: fibers of any loop. May park.
  */
 #include "core/auth.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -102,12 +103,16 @@ keys_parse(struct str text, struct key *keys, unsigned *n, struct err *e)
     if (*n == 0)
         return err_set(e, AIS_E_INVAL, "no key in it");
     qsort(keys, *n, sizeof(*keys), key_cmp);
+    for (unsigned i = 1; i < *n; i++) {
+        if (keys[i].version == keys[i - 1].version)
+            return err_set(e, AIS_E_INVAL, "version %u is there twice", keys[i].version);
+    }
     return 0;
 }
 
-/* Read the file again if it is another than before. May park or block. */
+/* Read the file if it is another than before. May park or block. */
 static int
-auth_refresh(struct auth *a, struct err *e)
+keys_load(struct auth *a, struct err *e)
 {
     auto_free char *text = NULL;
     struct key      keys[AUTH_KEYS_MAX];
@@ -118,23 +123,23 @@ auth_refresh(struct auth *a, struct err *e)
     int             rc;
 
     rc = disk_stat(a->path, &st);
-    if (rc == -AIS_E_NOENT && a->keyless)
-        return 0;
     if (rc < 0)
         return err_set(e, -rc, "%s: %s", a->path, err_text(rc));
     MUST(pthread_mutex_lock(&a->mtx));
     same = a->nkeys > 0 && st.st_ino == a->ino && st.st_size == a->size && st.st_mtim.tv_sec == a->mtime.tv_sec &&
            st.st_mtim.tv_nsec == a->mtime.tv_nsec;
     MUST(pthread_mutex_unlock(&a->mtx));
-    if (same || a->keyless) /* a key that appears later needs a restart: the listeners are bound to loopback */
+    if (same)
         return 0;
     rc = disk_read_file(a->path, 64 * KIB, &text, &n);
     if (rc < 0)
         return err_set(e, -rc, "%s: %s", a->path, err_text(rc));
     rc = keys_parse(str_from(text, n), keys, &nkeys, e);
     OPENSSL_cleanse(text, n);
-    if (rc < 0)
+    if (rc < 0) {
+        OPENSSL_cleanse(keys, sizeof(keys));
         return err_wrap(e, "%s", a->path);
+    }
     if ((st.st_mode & 077) != 0)
         log_warn("cluster key can be read by others than its owner", { "file", LZ(a->path) });
     MUST(pthread_mutex_lock(&a->mtx));
@@ -149,24 +154,53 @@ auth_refresh(struct auth *a, struct err *e)
     return 0;
 }
 
+/* Not more often than every ten seconds: whatever a stranger does must not fill the log. */
+static bool
+may_log(struct auth *a)
+{
+    int64_t now = clock_mono();
+    bool    say;
+
+    MUST(pthread_mutex_lock(&a->mtx));
+    say = now - a->logged >= LOG_EVERY;
+    if (say)
+        a->logged = now;
+    MUST(pthread_mutex_unlock(&a->mtx));
+    return say;
+}
+
+/*
+ * Take over new keys. A file that is being edited, or gone, changes nothing: the keys that are known go on. Without a key from the
+ * start it takes a restart to get one, since the listeners are bound to loopback. May park.
+ */
+static void
+auth_refresh(struct auth *a)
+{
+    struct err e;
+
+    err_clear(&e);
+    if (!a->keyless && keys_load(a, &e) < 0 && may_log(a))
+        log_error("the cluster key cannot be read again, the known one stays", { "error", LZ(e.text) });
+}
+
 int
 auth_new(const char *confdir, const char *self_id, struct auth **out, struct err *e)
 {
     struct auth *a = xcalloc(1, sizeof(*a));
     struct stat  st;
-    int          rc;
+    int          rc = 0;
 
     MUST(pthread_mutex_init(&a->mtx, NULL));
     a->path = xasprintf("%s/.ais.cluster_key", confdir);
     str_copyz(str_z(self_id), a->id, sizeof(a->id));
     a->logged = -LOG_EVERY;
-    a->keyless = stat(a->path, &st) < 0;
+    a->keyless = stat(a->path, &st) < 0 && errno == ENOENT; /* one that is there but cannot be read is an error */
     if (a->keyless) {
         /* The same exchange with a key that everybody knows, version 0: it keeps nodes with and without a key apart. */
         a->nkeys = 1;
         log_warn("no cluster key: this node talks to nodes on the same machine only (loopback)", { "file", LZ(a->path) });
     } else {
-        rc = auth_refresh(a, e);
+        rc = keys_load(a, e);
         if (rc < 0) {
             auth_free(a);
             return rc;
@@ -338,9 +372,8 @@ auth_connect(void *ctx, struct hcall *raw, struct err *e)
     int           rc;
 
     rand_bytes(cnonce, sizeof(cnonce));
-    rc = auth_refresh(a, e);
-    if (rc == 0)
-        rc = connect_hello(a, raw, mem, cnonce, &hello, e);
+    auth_refresh(a);
+    rc = connect_hello(a, raw, mem, cnonce, &hello, e);
     if (rc == 0)
         rc = connect_verify(a, hc_peer(raw), hello, cnonce, mac, e);
     if (rc == 0) {
@@ -377,15 +410,7 @@ small_body(struct req *r, char *buf, size_t cap, json_t **out, struct err *e)
 static int
 auth_refuse(struct req *r, struct auth *a, const char *id, const char *why, struct err *e)
 {
-    int64_t now = clock_mono();
-    bool    say;
-
-    MUST(pthread_mutex_lock(&a->mtx));
-    say = now - a->logged >= LOG_EVERY;
-    if (say)
-        a->logged = now;
-    MUST(pthread_mutex_unlock(&a->mtx));
-    if (say)
+    if (may_log(a))
         log_warn("node-to-node authentication refused", { "from", LSTR(req_remote(r)) }, { "id", LZ(id) }, { "why", LZ(why) });
     return err_set(e, AIS_E_UNAUTH, "%s", why);
 }
@@ -478,10 +503,10 @@ auth_answer(struct req *r, bool is_hello)
     rc = buf == NULL ? -AIS_E_NOMEM : small_body(r, buf, AUTH_BODY_MAX, &j, &e);
     if (rc == 0 && a->keyless && !req_is_loopback(r))
         rc = auth_refuse(r, a, "", "this node has no cluster key and talks to its own machine only", &e);
-    if (rc == 0)
-        rc = auth_refresh(a, &e);
-    if (rc == 0)
+    if (rc == 0) {
+        auth_refresh(a);
         rc = is_hello ? hello(r, a, j, &answer, &e) : prove(r, a, j, &e);
+    }
     if (rc < 0)
         resp_err(r, rc, &e);
     else

@@ -361,6 +361,43 @@ keys_rotate_without_a_restart(void **state)
     fx_end(&f);
 }
 
+/* An editor truncates, then writes: whoever connects in between is not turned away. */
+static void
+a_key_file_that_is_being_written_changes_nothing(void **state)
+{
+    struct fixture f;
+    struct key     k;
+
+    (void)state;
+    fx_begin(&f, KEY_A, KEY_A);
+    key_write(f.sdir, "2:00112233");
+    assert_int_equal(0, fx_call(&f));
+    key_write(f.sdir, "");
+    auth_refresh(f.server.auth);
+    assert_true(key_find(f.server.auth, 1, &k));
+    key_write(f.sdir, KEY_A KEY_2);
+    auth_refresh(f.server.auth);
+    assert_true(key_find(f.server.auth, 2, &k));
+    fx_end(&f);
+}
+
+static void
+a_key_that_cannot_be_read_is_not_no_key(void **state)
+{
+    char           *dir = test_dir_new();
+    auto_free char *file = xasprintf("%s/f", dir);
+    struct auth    *a = NULL;
+    struct err      e;
+    FILE           *f = fopen(file, "w");
+
+    (void)state;
+    fclose(f);
+    err_clear(&e);
+    assert_true(auth_new(file, "n", &a, &e) < 0); /* f/.ais.cluster_key: not a directory */
+    assert_null(a);
+    test_dir_free(dir);
+}
+
 static void
 key_files_are_read_strictly(void **state)
 {
@@ -372,6 +409,7 @@ key_files_are_read_strictly(void **state)
     assert_int_equal(2, n);
     assert_int_equal(2, keys[0].version);
     assert_true(keys_parse(STR_LIT(""), keys, &n, NULL) < 0);
+    assert_true(keys_parse(STR_LIT(KEY_A KEY_2 KEY_A), keys, &n, NULL) < 0);
     assert_true(keys_parse(STR_LIT("0:00"), keys, &n, NULL) < 0);
     assert_true(keys_parse(STR_LIT("1:0011"), keys, &n, NULL) < 0);
     assert_true(keys_parse(STR_LIT("000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"), keys, &n, NULL) < 0);
@@ -392,6 +430,8 @@ main(void)
         cmocka_unit_test(malformed_challenges_are_bad_requests),
         cmocka_unit_test(a_stranger_gets_no_memory),
         cmocka_unit_test(keys_rotate_without_a_restart),
+        cmocka_unit_test(a_key_file_that_is_being_written_changes_nothing),
+        cmocka_unit_test(a_key_that_cannot_be_read_is_not_no_key),
         cmocka_unit_test(key_files_are_read_strictly),
     };
 

@@ -13,6 +13,7 @@
 #include "core/core_impl.h"
 #include "codec/jw.h"
 #include "run/disk.h"
+#include "base/assert.h"
 #include "base/log.h"
 #include "on_fiber.h"
 
