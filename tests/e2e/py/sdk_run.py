@@ -11,6 +11,8 @@ import argparse
 import glob
 import importlib
 import os
+import signal
+import subprocess
 import sys
 import time
 import unittest
@@ -78,6 +80,19 @@ def load(parts):
     return suite
 
 
+def complaint(cluster):
+    """What is wrong with the nodes after all tests: one is gone, or wrote to its standard error (a failed assertion, a sanitizer)."""
+    status = subprocess.run([wire.CLUSTER, "status", "--dir", cluster.dir], stdout=subprocess.PIPE, text=True)
+    if status.returncode != 0:
+        return "not all nodes are ready: " + " | ".join(status.stdout.splitlines())
+    subprocess.run([wire.CLUSTER, "stop", "--dir", cluster.dir], stdout=subprocess.DEVNULL, check=True)
+    for node, text in cluster.last_words():
+        for line in text.splitlines()[:60]:
+            print("#", line)
+        return "node %d says: %s" % (node, " ".join(text.split())[:200])
+    return None
+
+
 def main():
     ap = argparse.ArgumentParser()
     ap.add_argument("--endpoint")
@@ -91,17 +106,22 @@ def main():
         cluster = wire.Cluster()
         args.endpoint = "http://127.0.0.1:%d" % cluster.port
     os.environ["AIS_TEST_ENDPOINT"] = args.endpoint
+    why = None
     try:
         result = Lines()
         load(args.parts).run(result)
+        if cluster:
+            why = complaint(cluster)
+            print("not ok nodes: " + why if why else "ok nodes", flush=True)
     finally:
         if cluster:
             cluster.clean()
     if result.testsRun == 0:
         print("not ok all: no test has such a name")
         return 1
-    return 0 if result.wasSuccessful() else 1
+    return 0 if result.wasSuccessful() and not why else 1
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the cluster is removed when time is up
     sys.exit(main())

@@ -89,7 +89,11 @@ class Cluster:
         self.port = port or int(os.environ.get("AIS_TEST_PORT") or 0) or free_ports(targets + proxies)
         if prepare:
             prepare(self)
-        self._run("start", "--port", str(self.port), "--targets", str(targets), "--proxies", str(proxies))
+        try:
+            self._run("start", "--port", str(self.port), "--targets", str(targets), "--proxies", str(proxies))
+        except BaseException:  # a node that does not start, or a signal: nothing stays behind
+            self.clean()
+            raise
 
     def _run(self, *args):
         p = subprocess.run([CLUSTER, args[0], "--dir", self.dir, *args[1:]], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
