@@ -187,9 +187,9 @@ complain(const struct field *f, struct str shown, int64_t num, struct err *e)
     return rc;
 }
 
-/* The text of Go's strconv for what is no number (or does not fit). */
+/* Which setting, and the text of Go's strconv for what is no number (or does not fit). */
 static int
-bad_number(const char *func, struct str s, struct err *e)
+bad_number(const struct field *f, const char *func, struct str s, struct err *e)
 {
     struct sbuf b;
     size_t      i = s.n > 0 && (s.p[0] == '-' || s.p[0] == '+') ? 1 : 0;
@@ -199,16 +199,16 @@ bad_number(const char *func, struct str s, struct err *e)
         digits = digits && s.p[i] >= '0' && s.p[i] <= '9';
     sbuf_init(&b, 600);
     put_quoted(&b, s);
-    err_set(e, AIS_E_BADREQ, "strconv.%s: parsing %s: %s", func, b.p == NULL ? "" : b.p,
+    err_set(e, AIS_E_BADREQ, "%s: strconv.%s: parsing %s: %s", f->key, func, b.p == NULL ? "" : b.p,
             digits ? "value out of range" : "invalid syntax");
     sbuf_fini(&b);
     err_tcode(e, "NumError");
     return -AIS_E_BADREQ;
 }
 
-/* The texts of Go's time.ParseDuration. */
+/* Which setting, and the texts of Go's time.ParseDuration. */
 static int
-bad_duration(struct str s, struct err *e)
+bad_duration(const struct field *f, struct str s, struct err *e)
 {
     static const char *const units[] = { "ns", "us", "\xc2\xb5s", "\xce\xbcs", "ms", "s", "m", "h" };
     struct str               rest = s, unit;
@@ -234,6 +234,7 @@ bad_duration(struct str s, struct err *e)
         err_set(e, AIS_E_BADREQ, "time: unknown unit \"%.*s\" in duration %s", (int)MIN(unit.n, 40), unit.p, q.p);
     else
         err_set(e, AIS_E_BADREQ, "time: invalid duration %s", q.p);
+    err_wrap(e, "%s", f->key);
     sbuf_fini(&q);
     return -AIS_E_BADREQ;
 }
@@ -353,7 +354,7 @@ parse_size(const struct field *f, struct str s, uint64_t *out, struct err *e)
     if (num.n > 1 && (num.p[num.n - 1] == 'B' || num.p[num.n - 1] == 'b'))
         num.n--;
     if (!str_i64(num, &v))
-        return bad_number("ParseInt", num, e);
+        return bad_number(f, "ParseInt", num, e);
     *out = (uint64_t)v;
     if (v < 0 && f->type == F_SIZE)
         return f->msg != NULL ? complain(f, s, v, e)
@@ -375,19 +376,19 @@ parse_scalar(const struct field *f, struct str s, union scalar *v, struct err *e
 {
     switch (f->type) {
     case F_BOOL:
-        return bool_parse(s, &v->b) ? 0 : bad_number("ParseBool", s, e);
+        return bool_parse(s, &v->b) ? 0 : bad_number(f, "ParseBool", s, e);
     case F_INT:
     case F_I64S:
-        return str_i64(s, &v->i) ? 0 : bad_number("ParseInt", s, e);
+        return str_i64(s, &v->i) ? 0 : bad_number(f, "ParseInt", s, e);
     case F_U64:
     case F_U64S:
-        return str_u64(s, &v->u) ? 0 : bad_number("ParseUint", s, e);
+        return str_u64(s, &v->u) ? 0 : bad_number(f, "ParseUint", s, e);
     case F_FEAT:
-        return features_parse(s, &v->u) ? 0 : bad_number("ParseUint", s, e);
+        return features_parse(s, &v->u) ? 0 : bad_number(f, "ParseUint", s, e);
     case F_ACCESS:
-        return access_parse(s, &v->u) ? 0 : bad_number("ParseUint", s, e);
+        return access_parse(s, &v->u) ? 0 : bad_number(f, "ParseUint", s, e);
     case F_DUR:
-        return dur_parse(s, &v->i) ? 0 : bad_duration(s, e);
+        return dur_parse(s, &v->i) ? 0 : bad_duration(f, s, e);
     case F_SIZE:
     case F_SSIZE:
         return parse_size(f, s, &v->u, e);
