@@ -52,7 +52,7 @@ create_one(struct ctx *c, const char *arg, const char *value)
         printf("\"%s\" exists already\n", api_uri(c->mem, &u));
         rc = CLI_OK;
     } else
-        fail(c, &f);
+        cmd_fail(c, &f);
     return rc;
 }
 
@@ -65,7 +65,7 @@ cmd_bucket_create(struct ctx *c)
     struct fault      f;
 
     if (props != NULL && (kv_read_line(o, props, &f) != CLI_OK || kv_bucket(o, &f) != CLI_OK))
-        return fail(c, &f);
+        return cmd_fail(c, &f);
     for (int i = 0; i < c->nargs; i++)
         tally_add(&t, create_one(c, c->arg[i], props != NULL ? dump(c, o) : NULL));
     return tally_exit(&t);
@@ -93,7 +93,7 @@ rm_one(struct ctx *c, const char *arg)
     else if (rc == CLI_NOTFOUND && flag_on(c, "ignore-error"))
         rc = CLI_OK;
     else
-        fail(c, &f);
+        cmd_fail(c, &f);
     return rc;
 }
 
@@ -136,11 +136,11 @@ cmd_bucket_props_show(struct ctx *c)
     struct uri        u;
 
     if (uri_parse(c->arg[0], URI_BUCKET, &u, &f) != CLI_OK || head_props(c, &u, &j, &raw, &f) != CLI_OK)
-        return fail(c, &f);
+        return cmd_fail(c, &f);
     TABLE(&t, c, "PROPERTY", "VALUE");
     if (kv_rows(&t, c, j, below) == 0) {
         fault_set(&f, CLI_NOTFOUND, "bucket property \"%s\" does not exist", below);
-        return fail(c, &f);
+        return cmd_fail(c, &f);
     }
     if (!flag_on(c, "json")) {
         table_print(&t);
@@ -168,11 +168,11 @@ cmd_bucket_props_set(struct ctx *c)
 
     if (uri_parse(c->arg[0], URI_BUCKET, &u, &f) != CLI_OK || kv_read(o, c->nargs - 1, c->arg + 1, true, &f) != CLI_OK ||
         kv_bucket(o, &f) != CLI_OK)
-        return fail(c, &f);
+        return cmd_fail(c, &f);
     if (flag_on(c, "force"))
         json_object_set_new(o, "force", json_true());
     if (bck_action(c, &u, "PATCH", "set-bprops", dump(c, o), &f) != CLI_OK)
-        return fail(c, &f);
+        return cmd_fail(c, &f);
     printf("\"%s\": properties updated\n", api_uri(c->mem, &u));
     return CLI_OK;
 }
@@ -184,7 +184,7 @@ cmd_bucket_props_reset(struct ctx *c)
     struct uri   u;
 
     if (uri_parse(c->arg[0], URI_BUCKET, &u, &f) != CLI_OK || bck_action(c, &u, "PATCH", "reset-bprops", NULL, &f) != CLI_OK)
-        return fail(c, &f);
+        return cmd_fail(c, &f);
     printf("\"%s\": properties are the cluster's defaults again\n", api_uri(c->mem, &u));
     return CLI_OK;
 }
@@ -253,14 +253,14 @@ summary_print(struct ctx *c, const struct uri *u, const char *prefix)
     size_t                     i;
 
     if (summary_get(c, u != NULL ? api_bck_path(c->s, u) : "/v1/buckets", prefix, &r, &f) != CLI_OK)
-        return fail(c, &f);
+        return cmd_fail(c, &f);
     if (flag_on(c, "json")) {
         json_print(sbuf_str(&r.body));
         return CLI_OK;
     }
     if (json_read(sbuf_str(&r.body), &j, NULL) < 0) {
         fault_set(&f, CLI_FAILED, "the summary is not JSON");
-        return fail(c, &f);
+        return cmd_fail(c, &f);
     }
     TABLE(&t, c, "NAME", "OBJECTS", "SIZE (apparent, on disk)", "USAGE(%)", "OBJECT SIZE (min, avg, max)");
     json_array_foreach(j, i, o)
@@ -294,7 +294,7 @@ cmd_bucket_summary(struct ctx *c)
     if (c->nargs == 0)
         return summary_print(c, NULL, flag_str(c, "prefix", ""));
     if (uri_parse(c->arg[0], URI_BUCKET_ANY, &u, &f) != CLI_OK)
-        return fail(c, &f);
+        return cmd_fail(c, &f);
     return summary_print(c, &u, flag_str(c, "prefix", arena_strdup(c->mem, u.object)));
 }
 

@@ -57,7 +57,7 @@ cmd_health(struct ctx *c)
     if (flag_on(c, "json"))
         printf("{\n    \"endpoint\": \"%s\",\n    \"ready\": %s\n}\n", session_endpoint(), rc == CLI_OK ? "true" : "false");
     if (rc != CLI_OK)
-        return fail(c, &f);
+        return cmd_fail(c, &f);
     if (!flag_on(c, "json"))
         printf("ready: %s, up for %s\n", session_endpoint(), uptime(c, &r, "Ais-Cluster-Uptime"));
     return CLI_OK;
@@ -73,12 +73,12 @@ cmd_set_primary(struct ctx *c)
     bool                       is_target;
 
     if (api_node(c, c->arg[0], &id, &is_target, &f) != CLI_OK)
-        return fail(c, &f);
+        return cmd_fail(c, &f);
     if (is_target)
         return usage(c, "\"%s\" is a target: only a proxy can be primary", c->arg[0]);
     q.path = out_fmt(c, "/v1/cluster/proxy/%s", id);
     if (http_do(c->s, &q, &r, &f) != CLI_OK)
-        return fail(c, &f);
+        return cmd_fail(c, &f);
     printf("p[%s] is the primary\n", id);
     return CLI_OK;
 }
@@ -92,7 +92,7 @@ cluster_action(struct ctx *c, const char *action, const char *value, const char 
 
     q.body = api_action(c->mem, action, value);
     if (http_do(c->s, &q, &r, &f) != CLI_OK)
-        return fail(c, &f);
+        return cmd_fail(c, &f);
     printf("%s\n", done);
     return CLI_OK;
 }
@@ -119,7 +119,7 @@ cmd_reset_stats(struct ctx *c)
         return cluster_action(c, "reset-stats", errors, "counters of all nodes are reset");
     q.body = api_action(c->mem, "reset-stats", errors);
     if (api_node(c, c->arg[0], &id, NULL, &f) != CLI_OK || api_at_node(c->s, id, &q, "daemon", &r, &f) != CLI_OK)
-        return fail(c, &f);
+        return cmd_fail(c, &f);
     printf("counters of %s are reset\n", id);
     return CLI_OK;
 }
@@ -146,7 +146,7 @@ cmd_version(struct ctx *c)
     if (!flag_on(c, "json")) {
         printf("ais %s%s%s\n", AIS_CLI_VERSION, AIS_CLI_GIT[0] != '\0' ? "." : "", AIS_CLI_GIT);
         if (rc != CLI_OK)
-            return fail(c, &f);
+            return cmd_fail(c, &f);
         printf("cluster %.*s at %s\n", STR_FMT(cluster), session_endpoint());
         return CLI_OK;
     }
@@ -164,7 +164,7 @@ cmd_version(struct ctx *c)
     jw_obj_end(&w);
     json_print(sbuf_str(&b));
     sbuf_fini(&b);
-    return rc == CLI_OK ? CLI_OK : fail(c, &f);
+    return rc == CLI_OK ? CLI_OK : cmd_fail(c, &f);
 }
 
 /* --- finding commands --- */
@@ -172,7 +172,15 @@ cmd_version(struct ctx *c)
 static bool
 mentions(const struct cmd *k, const char *word)
 {
-    return strstr(k->path, word) != NULL || strstr(k->help, word) != NULL || (k->alias != NULL && strstr(k->alias, word) != NULL);
+    const char *const texts[] = { k->path, k->alias, k->help, k->more };
+
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+        if (texts[i] != NULL && strcasestr(texts[i], word) != NULL)
+            return true;
+    for (const struct flag *f = k->flags; f != NULL && f->name != NULL; f++)
+        if (strcasestr(f->name, word) != NULL || strcasestr(f->help, word) != NULL)
+            return true;
+    return false;
 }
 
 static int
@@ -197,7 +205,7 @@ cmd_search(struct ctx *c)
         }
     if (n == 0) {
         fault_set(&f, CLI_NOTFOUND, "no command mentions \"%s\"", c->arg[0]);
-        return fail(c, &f);
+        return cmd_fail(c, &f);
     }
     table_print(&t);
     return CLI_OK;

@@ -311,7 +311,7 @@ flag_dur(const struct ctx *c, const char *name, int64_t dflt)
 /* --- saying so --- */
 
 int
-fail(const struct ctx *c, const struct fault *f)
+cmd_fail(const struct ctx *c, const struct fault *f)
 {
     fault_print(f);
     if (f->code == CLI_USAGE)
@@ -328,7 +328,7 @@ usage(const struct ctx *c, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(f.text, sizeof(f.text), fmt, ap);
     va_end(ap);
-    return fail(c, &f);
+    return cmd_fail(c, &f);
 }
 
 bool

@@ -89,7 +89,7 @@ uint64_t    flag_u64(const struct ctx *c, const char *name, uint64_t dflt);  /* 
 int64_t     flag_dur(const struct ctx *c, const char *name, int64_t dflt);   /* value kind TIME, in ns */
 
 /* Print "Error: ..." and return the code. usage() adds where to read more. */
-int fail(const struct ctx *c, const struct fault *f);
+int cmd_fail(const struct ctx *c, const struct fault *f);
 int usage(const struct ctx *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Ask on the terminal; true when --yes was given. Without a terminal: CLI_USAGE is printed and false comes back. */
 bool confirm(const struct ctx *c, int *rc, const char *fmt, ...) __attribute__((format(printf, 3, 4)));

@@ -21,12 +21,12 @@ print_doc(struct ctx *c, const struct http_resp *r, const char *below)
 
     if (json_read(sbuf_str(&r->body), &j, NULL) < 0) {
         fault_set(&f, CLI_FAILED, "the configuration is not JSON");
-        return fail(c, &f);
+        return cmd_fail(c, &f);
     }
     TABLE(&t, c, "PROPERTY", "VALUE");
     if (kv_rows(&t, c, j, below) == 0) {
         fault_set(&f, CLI_NOTFOUND, "there is no configuration key \"%s\"", below);
-        return fail(c, &f);
+        return cmd_fail(c, &f);
     }
     if (!flag_on(c, "json")) {
         table_print(&t);
@@ -47,7 +47,7 @@ show_cluster_config(struct ctx *c, const char *below)
     struct fault               f;
 
     if (http_do(c->s, &(struct http_req){ .method = "GET", .path = "/v1/cluster?what=cluster_config" }, &r, &f) != CLI_OK)
-        return fail(c, &f);
+        return cmd_fail(c, &f);
     return print_doc(c, &r, below);
 }
 
@@ -60,7 +60,7 @@ show_node_config(struct ctx *c, const char *node, const char *below)
     const char                *id;
 
     if (api_node(c, node, &id, NULL, &f) != CLI_OK || api_at_node(c->s, id, &q, "daemon?what=config", &r, &f) != CLI_OK)
-        return fail(c, &f);
+        return cmd_fail(c, &f);
     return print_doc(c, &r, below);
 }
 
@@ -153,11 +153,11 @@ cmd_config_cluster(struct ctx *c)
         q.path = flag_on(c, "transient") ? "/v1/cluster?transient=true" : "/v1/cluster";
     } else {
         if (set_query(c, 0, &query, &f) != CLI_OK)
-            return fail(c, &f);
+            return cmd_fail(c, &f);
         q.path = out_fmt(c, "/v1/cluster/set-config%s", query);
     }
     if (http_do(c->s, &q, &r, &f) != CLI_OK)
-        return fail(c, &f);
+        return cmd_fail(c, &f);
     printf("cluster config updated\n");
     return CLI_OK;
 }
@@ -175,7 +175,7 @@ cmd_config_node(struct ctx *c)
         return show_node_config(c, c->arg[0], from < c->nargs ? c->arg[from] : "");
     if (set_query(c, from, &query, &f) != CLI_OK || api_node(c, c->arg[0], &id, NULL, &f) != CLI_OK ||
         api_at_node(c->s, id, &q, out_fmt(c, "daemon/set-config%s", query), &r, &f) != CLI_OK)
-        return fail(c, &f);
+        return cmd_fail(c, &f);
     printf("node \"%s\" config updated\n", id);
     return CLI_OK;
 }
@@ -198,8 +198,8 @@ cmd_config_reset(struct ctx *c)
             rc = api_at_node(c->s, id, &q, "daemon", &r, &f);
     }
     if (rc != CLI_OK)
-        return fail(c, &f);
-    printf("config reset to its initial values\n");
+        return cmd_fail(c, &f);
+    printf("%s the cluster's configuration again\n", c->nargs == 0 || strcmp(c->arg[0], "cluster") == 0 ? "all nodes follow" : "the node follows");
     return CLI_OK;
 }
 
@@ -229,7 +229,8 @@ const struct cmd config_cmds[] = {
     { "config node", NULL, "NODE_ID [SECTION] | NODE_ID KEY=VALUE [KEY=VALUE...]", "show or change one node's configuration",
       "The node gets its own value; the others keep the cluster's. 'ais config reset NODE_ID' undoes it.",
       set_flags, 1, -1, cmd_config_node, { ARG_NODE, ARG_NONE } },
-    { "config reset", NULL, "[NODE_ID]", "undo all changes: of the cluster, or of one node",
+    { "config reset", NULL, "[NODE_ID]", "forget what nodes were configured by themselves: all, or one",
+      "The cluster's own configuration stays: change that with 'ais config cluster'.\n"
       "Example:\n"
       "   ais config reset",
       NULL, 0, 1, cmd_config_reset, { ARG_NODE, ARG_NONE } },

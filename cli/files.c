@@ -5,11 +5,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/assert.h"
 #include "base/util.h"
 #include "cli/session.h"
 
@@ -102,30 +104,50 @@ make_parents(const char *path)
     return 0;
 }
 
+static pthread_once_t umask_once = PTHREAD_ONCE_INIT;
+static mode_t         umask_value = 022;
+
+/* Not umask(): that would change it for a moment, for all threads. */
+static void
+umask_read(void)
+{
+    FILE *fp = fopen("/proc/self/status", "re");
+    char  line[128];
+
+    while (fp != NULL && fgets(line, sizeof(line), fp) != NULL)
+        if (strncmp(line, "Umask:", 6) == 0)
+            umask_value = (mode_t)strtoul(line + 6, NULL, 8);
+    if (fp != NULL)
+        fclose(fp);
+}
+
 /* mkostemp is for secrets: ours is a plain file. */
 static mode_t
 usual_mode(void)
 {
-    mode_t mask = 022;
-    FILE  *fp = fopen("/proc/self/status", "re");
-    char   line[128];
+    MUST(pthread_once(&umask_once, umask_read));
+    return 0666 & ~umask_value;
+}
 
-    /* Not umask(): that would change it for a moment, for all threads. */
-    while (fp != NULL && fgets(line, sizeof(line), fp) != NULL)
-        if (strncmp(line, "Umask:", 6) == 0)
-            mask = (mode_t)strtoul(line + 6, NULL, 8);
-    if (fp != NULL)
-        fclose(fp);
-    return 0666 & ~mask;
+/* The template of a name beside the path. */
+static char *
+tmp_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return xasprintf("%.*s.ais-XXXXXX.part", slash == NULL ? 0 : (int)(slash - path) + 1, path);
 }
 
 static int
-open_tmp(struct outfile *o, struct fault *f)
+open_tmp(struct outfile *o, bool mkdirs, struct fault *f)
 {
-    const char *slash = strrchr(o->path, '/');
-
-    o->tmp = xasprintf("%.*s.ais-XXXXXX.part", slash == NULL ? 0 : (int)(slash - o->path) + 1, o->path);
+    o->tmp = tmp_name(o->path);
     o->fd = mkostemps(o->tmp, 5, O_CLOEXEC);
+    if (o->fd < 0 && errno == ENOENT && mkdirs && make_parents(o->path) == 0) {
+        free(o->tmp); /* the first try has spoiled it */
+        o->tmp = tmp_name(o->path);
+        o->fd = mkostemps(o->tmp, 5, O_CLOEXEC);
+    }
     if (o->fd < 0) {
         free(o->tmp);
         o->tmp = NULL;
@@ -146,15 +168,12 @@ outfile_open(struct outfile *o, const char *path, bool mkdirs, struct fault *f)
         o->borrow = true;
         return CLI_OK;
     }
-    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+    if (stat(path, &st) < 0 || S_ISREG(st.st_mode))
+        return open_tmp(o, mkdirs, f);
+    if (S_ISDIR(st.st_mode))
         return fault_set(f, CLI_FAILED, "%s: is a directory", path);
-    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) { /* a device, a pipe: no name to give */
-        o->fd = open(path, O_WRONLY | O_CLOEXEC);
-        return o->fd >= 0 ? CLI_OK : fault_errno(f, path);
-    }
-    if (mkdirs && make_parents(path) < 0)
-        return fault_errno(f, path);
-    return open_tmp(o, f);
+    o->fd = open(path, O_WRONLY | O_CLOEXEC); /* a device, a pipe: no name to give */
+    return o->fd >= 0 ? CLI_OK : fault_errno(f, path);
 }
 
 int

@@ -248,7 +248,7 @@ get_single(struct ctx *c, struct batch *b, const char *dst)
         f = b->first;
     }
     if (rc != CLI_OK)
-        return fail(c, &f);
+        return cmd_fail(c, &f);
     if (strcmp(file, "-") != 0)
         printf("GET %s => %s (%s)\n", api_uri(c->mem, &b->u), file, out_size(c, b->p.bytes));
     return CLI_OK;
@@ -297,7 +297,7 @@ cat_all(struct ctx *c, struct batch *b)
     for (size_t i = 0; i < b->n && rc == CLI_OK; i++)
         rc = get_one(b, c->s, &b->v[i], &f);
     progress_end(&b->p);
-    return rc == CLI_OK ? CLI_OK : fail(c, &f);
+    return rc == CLI_OK ? CLI_OK : cmd_fail(c, &f);
 }
 
 static int
@@ -312,10 +312,10 @@ get_many(struct ctx *c, struct batch *b, const char *prefix, const char *dst)
     if (dst != NULL && strcmp(dst, "-") != 0 && stat(dst, &st) == 0 && S_ISREG(st.st_mode))
         return usage(c, "%s is a file: many objects need a directory", dst);
     if (list_all(c, b, prefix, dst, &f) != CLI_OK)
-        return fail(c, &f);
+        return cmd_fail(c, &f);
     if (b->n == 0) {
         fault_set(&f, CLI_NOTFOUND, "no objects in %s start with \"%s\"", api_uri(c->mem, &bck), prefix);
-        return fail(c, &f);
+        return cmd_fail(c, &f);
     }
     if (dst != NULL && strcmp(dst, "-") == 0)
         return cat_all(c, b);
@@ -378,7 +378,7 @@ cmd_get(struct ctx *c)
     if (rc != CLI_OK)
         return rc;
     if (uri_parse(c->arg[0], URI_BUCKET_ANY, &b.u, &f) != CLI_OK)
-        return fail(c, &f);
+        return cmd_fail(c, &f);
     if (prefix == NULL && flag_on(c, "recursive"))
         prefix = out_fmt(c, "%.*s%s", STR_FMT(b.u.object), b.u.object.n > 0 && !str_ends(b.u.object, STR_LIT("/")) ? "/" : "");
     if (prefix != NULL)
@@ -399,7 +399,7 @@ cmd_cat(struct ctx *c)
     if (rc != CLI_OK)
         return rc;
     if (uri_parse(c->arg[0], URI_OBJECT, &b.u, &f) != CLI_OK)
-        return fail(c, &f);
+        return cmd_fail(c, &f);
     return get_single(c, &b, "-");
 }
 

@@ -110,7 +110,7 @@ help_group(int n, char *const *words)
                     printf(" %s", words[k]);
                 printf(" - %s\n\nCOMMANDS:\n", group_help(words[0]));
             }
-            printf("   %-30s %s\n", c->path, c->help);
+            printf("   %-34s %s\n", c->path, c->help);
         }
     if (shown == 0)
         return 0;

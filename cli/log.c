@@ -58,7 +58,7 @@ cmd_log_show(struct ctx *c)
     int            rc;
 
     if (api_node(c, c->arg[0], &id, NULL, &f) != CLI_OK || outfile_open(&o, "-", false, &f) != CLI_OK)
-        return fail(c, &f);
+        return cmd_fail(c, &f);
     do {
         rc = fetch(c, id, off > 0 ? out_fmt(c, "&offset=%llu", (unsigned long long)off) : "", &o, &got, &f);
         off += got;
@@ -70,7 +70,7 @@ cmd_log_show(struct ctx *c)
         }
     } while (rc == CLI_OK && refresh > 0 && !atomic_load(&session_interrupted));
     if (rc != CLI_OK && rc != CLI_INTERRUPTED)
-        return fail(c, &f);
+        return cmd_fail(c, &f);
     return atomic_load(&session_interrupted) ? CLI_INTERRUPTED : CLI_OK;
 }
 
@@ -97,14 +97,14 @@ get_one(struct ctx *c, const char *id, const char *file, bool all)
     int            rc = outfile_open(&o, file, true, &f);
 
     if (rc != CLI_OK)
-        return fail(c, &f);
+        return cmd_fail(c, &f);
     rc = fetch(c, id, all ? "&all=true" : "", &o, &got, &f);
     if (rc == CLI_OK)
         rc = outfile_commit(&o, &f);
     else
         outfile_abort(&o);
     if (rc != CLI_OK)
-        return fail(c, &f);
+        return cmd_fail(c, &f);
     if (strcmp(file, "-") != 0)
         printf("log of %s => %s (%s)\n", id, file, out_size(c, got));
     return CLI_OK;
@@ -122,10 +122,10 @@ get_cluster(struct ctx *c, const char *dir)
         return usage(c, "logs of all nodes need a directory");
     if (dir != NULL && mkdir(dir, 0777) < 0 && errno != EEXIST) {
         fault_errno(&f, dir);
-        return fail(c, &f);
+        return cmd_fail(c, &f);
     }
     if (nodes_ask(c, NODES_ALL, NULL, NULL, &ns, &f) != CLI_OK)
-        return fail(c, &f);
+        return cmd_fail(c, &f);
     for (size_t i = 0; i < ns.n; i++)
         tally_add(&t, get_one(c, ns.v[i].id, log_file(c, ns.v[i].id, dir, true), true));
     return tally_exit(&t);
@@ -143,7 +143,7 @@ cmd_log_get(struct ctx *c)
     if (strcmp(c->arg[0], "cluster") == 0)
         return get_cluster(c, dst);
     if (api_node(c, c->arg[0], &id, NULL, &f) != CLI_OK)
-        return fail(c, &f);
+        return cmd_fail(c, &f);
     return get_one(c, id, log_file(c, id, dst, all), all);
 }
 

@@ -27,7 +27,7 @@ list_buckets(struct ctx *c, const char *provider)
         return summary_print(c, NULL, flag_str(c, "prefix", ""));
     q.path = provider == NULL ? "/v1/buckets?presence=2" : out_fmt(c, "/v1/buckets?provider=%s", provider);
     if (api_json(c->s, &q, &r, &j, &f) != CLI_OK)
-        return fail(c, &f);
+        return cmd_fail(c, &f);
     if (flag_on(c, "json")) {
         json_print(sbuf_str(&r.body));
         return CLI_OK;
@@ -278,7 +278,7 @@ list_objects(struct ctx *c, const struct uri *u)
     if (flag_on(c, "name-only"))
         props = "name";
     if (columns_set(&l, props, &f) != CLI_OK)
-        return fail(c, &f);
+        return cmd_fail(c, &f);
     l.json = flag_on(c, "json");
     l.quiet = flag_on(c, "count-only");
     ls.props = l.props;
@@ -289,7 +289,7 @@ list_objects(struct ctx *c, const struct uri *u)
     rc = run(&l, &ls, &f);
     list_fini(&ls);
     if (rc != CLI_OK)
-        return fail(c, &f);
+        return cmd_fail(c, &f);
     print_footer(&l, t0);
     return CLI_OK;
 }
@@ -326,7 +326,7 @@ cmd_ls(struct ctx *c)
     if (c->nargs == 0 || provider != NULL)
         return list_buckets(c, provider);
     if (uri_parse(c->arg[0], URI_BUCKET_ANY, &u, &f) != CLI_OK)
-        return fail(c, &f);
+        return cmd_fail(c, &f);
     if (flag_on(c, "summary"))
         return summary_print(c, &u, flag_str(c, "prefix", arena_strdup(c->mem, u.object)));
     return list_objects(c, &u);

@@ -147,7 +147,7 @@ dispatch(int argc, char **argv)
     }
     c.mem = arena_new(MEM_FIRST, MEM_MAX);
     if (args_parse(&c, argc - used, argv + used, &f) != CLI_OK)
-        rc = fail(&c, &f);
+        rc = cmd_fail(&c, &f);
     else if (c.help) {
         help_cmd(c.cmd);
         rc = CLI_OK;

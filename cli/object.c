@@ -53,11 +53,11 @@ rm_prefix(struct ctx *c, struct batch *b, const char *prefix)
     int          rc;
 
     if (collect_names(c, b, prefix, &f) != CLI_OK)
-        return fail(c, &f);
+        return cmd_fail(c, &f);
     b->u.object = STR_NULL;
     if (b->n == 0) {
         fault_set(&f, CLI_NOTFOUND, "no objects in %s start with \"%s\"", api_uri(c->mem, &b->u), prefix);
-        return fail(c, &f);
+        return cmd_fail(c, &f);
     }
     if (!confirm(c, &rc, "Delete %zu objects from %s", b->n, api_uri(c->mem, &b->u)))
         return rc;
@@ -76,7 +76,7 @@ rm_arg(struct ctx *c, const char *arg)
     struct fault               f;
 
     if (uri_parse(arg, URI_BUCKET_ANY, &b.u, &f) != CLI_OK)
-        return fail(c, &f);
+        return cmd_fail(c, &f);
     if (prefix == NULL && str_ends(b.u.object, STR_LIT("/")))
         prefix = arena_strdup(c->mem, b.u.object); /* "a/b/" is a directory: no object is called so */
     if (prefix != NULL)
@@ -85,7 +85,7 @@ rm_arg(struct ctx *c, const char *arg)
         return usage(c, "\"%s\" names no object: --all deletes everything in it", arg);
     q.path = api_obj_path(c->s, &b.u, b.u.object);
     if (http_do(c->s, &q, &r, &f) != CLI_OK)
-        return fail(c, &f);
+        return cmd_fail(c, &f);
     printf("deleted \"%s\"\n", api_uri(c->mem, &b.u));
     return CLI_OK;
 }
@@ -141,7 +141,7 @@ cmd_mv(struct ctx *c)
     int                        rc;
 
     if (uri_parse(c->arg[0], URI_OBJECT, &u, &f) != CLI_OK || new_name(c->arg[1], &u, &to, &f) != CLI_OK)
-        return fail(c, &f);
+        return cmd_fail(c, &f);
     sbuf_init(&body, 64 * KIB);
     jw_init(&w, &body, 0);
     jw_obj(&w);
@@ -153,7 +153,7 @@ cmd_mv(struct ctx *c)
     rc = http_do(c->s, &q, &r, &f);
     sbuf_fini(&body);
     if (rc != CLI_OK)
-        return fail(c, &f);
+        return cmd_fail(c, &f);
     printf("\"%s\" is now \"%.*s\"\n", api_uri(c->mem, &u), STR_FMT(to));
     return CLI_OK;
 }
@@ -301,12 +301,12 @@ cmd_show(struct ctx *c)
     if (strcmp(props, "all") == 0)
         props = OBJECT_PROPS_ALL;
     if (uri_parse(c->arg[0], URI_OBJECT, &u, &f) != CLI_OK)
-        return fail(c, &f);
+        return cmd_fail(c, &f);
     if (props_check(c, props) != CLI_OK)
         return CLI_USAGE;
     q.path = out_fmt(c, "%s&props=%s", api_obj_path(c->s, &u, u.object), OBJECT_PROPS_ALL);
     if (http_do(c->s, &q, &r, &f) != CLI_OK)
-        return fail(c, &f);
+        return cmd_fail(c, &f);
     if (flag_on(c, "json")) {
         show_json(c, &r, &u, props);
         return CLI_OK;
@@ -341,13 +341,13 @@ cmd_set_custom(struct ctx *c)
     char                      *value;
 
     if (uri_parse(c->arg[0], URI_OBJECT, &u, &f) != CLI_OK || kv_read(o, c->nargs - 1, c->arg + 1, false, &f) != CLI_OK)
-        return fail(c, &f);
+        return cmd_fail(c, &f);
     value = json_dumps(o, JSON_COMPACT);
     q.body = api_action(c->mem, "", value);
     free(value);
     q.path = out_fmt(c, "%s%s", api_obj_path(c->s, &u, u.object), flag_on(c, "set-new-custom") ? "&set-new-custom=true" : "");
     if (http_do(c->s, &q, &r, &f) != CLI_OK)
-        return fail(c, &f);
+        return cmd_fail(c, &f);
     printf("\"%s\": custom metadata updated\n", api_uri(c->mem, &u));
     return CLI_OK;
 }
@@ -401,13 +401,13 @@ cmd_promote(struct ctx *c)
     struct uri                 u;
 
     if (uri_parse(c->arg[1], URI_BUCKET_ANY, &u, &f) != CLI_OK)
-        return fail(c, &f);
+        return cmd_fail(c, &f);
     if (flag_on(c, "target-id") && api_node(c, flag_str(c, "target-id", ""), &tid, NULL, &f) != CLI_OK)
-        return fail(c, &f);
+        return cmd_fail(c, &f);
     q.body = promote_body(c, c->arg[0], &u, tid);
     q.path = api_obj_path(c->s, &u, STR_NULL);
     if (http_do(c->s, &q, &r, &f) != CLI_OK)
-        return fail(c, &f);
+        return cmd_fail(c, &f);
     if (r.body.n > 0)
         printf("promoting \"%s\" => %s: job %.*s\n", c->arg[0], api_uri(c->mem, &u), STR_FMT(str_trim(sbuf_str(&r.body))));
     else
@@ -446,7 +446,7 @@ cmd_mpu_create(struct ctx *c)
     struct fault               f;
 
     if (mpu_call(c, "POST", NULL, "mpt-upload", NULL, &r, &f) != CLI_OK)
-        return fail(c, &f);
+        return cmd_fail(c, &f);
     printf("%.*s\n", STR_FMT(str_trim(sbuf_str(&r.body))));
     return CLI_OK;
 }
@@ -458,7 +458,7 @@ cmd_mpu_abort(struct ctx *c)
     struct fault               f;
 
     if (mpu_call(c, "DELETE", c->arg[1], "mpt-abort", NULL, &r, &f) != CLI_OK)
-        return fail(c, &f);
+        return cmd_fail(c, &f);
     printf("upload %s of \"%s\" is given up\n", c->arg[1], c->arg[0]);
     return CLI_OK;
 }
@@ -487,7 +487,7 @@ cmd_mpu_complete(struct ctx *c)
     }
     jw_arr_end(&w);
     if (rc == CLI_OK && mpu_call(c, "POST", c->arg[1], "mpt-complete", b.p, &r, &f) != CLI_OK)
-        rc = fail(c, &f);
+        rc = cmd_fail(c, &f);
     else if (rc == CLI_OK)
         printf("\"%s\" is complete\n", c->arg[0]);
     sbuf_fini(&b);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fnmatch.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -40,6 +41,20 @@ struct body {
     int64_t       from, size, at;
 };
 
+/* Standard input may be a keyboard: waiting for it ends with the program's interruption, whichever thread the signal came to. */
+static ssize_t
+stream_read(int fd, char *p, size_t n)
+{
+    struct pollfd pfd = { .fd = fd, .events = POLLIN };
+
+    while (poll(&pfd, 1, 100) == 0 || pfd.revents == 0)
+        if (atomic_load(&session_interrupted)) {
+            errno = EINTR;
+            return -1;
+        }
+    return read(fd, p, n);
+}
+
 static ptrdiff_t
 body_read(void *ctx, char *p, size_t n)
 {
@@ -49,8 +64,8 @@ body_read(void *ctx, char *p, size_t n)
     if (y->size >= 0)
         n = MIN(n, (size_t)(y->size - y->at));
     do
-        k = y->stream ? read(y->fd, p, n) : pread(y->fd, p, n, y->from + y->at);
-    while (k < 0 && errno == EINTR);
+        k = y->stream ? stream_read(y->fd, p, n) : pread(y->fd, p, n, y->from + y->at);
+    while (k < 0 && errno == EINTR && !atomic_load(&session_interrupted));
     if (k == 0 && y->at < y->size) {
         errno = ENODATA; /* the file has become shorter */
         return -1;
@@ -427,11 +442,11 @@ cmd_put(struct ctx *c)
     int            rc;
 
     if (uri_parse(c->arg[1], URI_BUCKET_ANY, &small.u, &f) != CLI_OK)
-        return fail(c, &f);
+        return cmd_fail(c, &f);
     big.u = small.u;
     k.prefix = arena_strdup(c->mem, small.u.object);
     if (collect(c, &k, c->arg[0], &f) != CLI_OK || cksum_setup(c, &p, &small.u, &f) != CLI_OK)
-        return fail(c, &f);
+        return cmd_fail(c, &f);
     if (p.given != NULL && small.n + big.n != 1)
         return usage(c, "a checksum's value is for one object, and here are %zu", small.n + big.n);
     if (flag_on(c, "dry-run")) {

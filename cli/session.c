@@ -9,6 +9,7 @@
 #include <curl/curl.h>
 #include <errno.h>
 #include <jansson.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -366,6 +367,47 @@ curl_fault(const struct xfer *x, CURLcode rc, struct fault *f)
     }
 }
 
+/*
+ * OpenSSL writes without MSG_NOSIGNAL: a server that goes away would end the program. The signal is held back meanwhile, not ignored:
+ * "ais ls | head" is to end by it.
+ */
+static void
+sigpipe_hold(sigset_t *old)
+{
+    sigset_t pipe;
+
+    sigemptyset(&pipe);
+    sigaddset(&pipe, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &pipe, old);
+}
+
+static void
+sigpipe_release(const sigset_t *old)
+{
+    static const struct timespec now;
+    sigset_t                     pipe;
+
+    sigemptyset(&pipe);
+    sigaddset(&pipe, SIGPIPE);
+    sigtimedwait(&pipe, NULL, &now);
+    pthread_sigmask(SIG_SETMASK, old, NULL);
+}
+
+static CURLcode
+perform(CURL *h)
+{
+    bool     tls = strncmp(env.endpoint, "https:", 6) == 0;
+    sigset_t old;
+    CURLcode rc;
+
+    if (tls)
+        sigpipe_hold(&old);
+    rc = curl_easy_perform(h);
+    if (tls)
+        sigpipe_release(&old);
+    return rc;
+}
+
 int
 http_do(struct session *s, const struct http_req *q, struct http_resp *r, struct fault *f)
 {
@@ -381,7 +423,7 @@ http_do(struct session *s, const struct http_req *q, struct http_resp *r, struct
     set_tls(x.h);
     hl = set_headers(&x);
     curl_easy_setopt(x.h, CURLOPT_URL, arena_printf(s->mem, "%s%s", session_endpoint(), q->path).p);
-    rc = curl_easy_perform(x.h);
+    rc = perform(x.h);
     curl_easy_getinfo(x.h, CURLINFO_RESPONSE_CODE, &status);
     s->last_status = r->status = (int)status;
     curl_easy_setopt(x.h, CURLOPT_HTTPHEADER, NULL);

@@ -110,7 +110,7 @@ show_nodes(struct ctx *c, enum node_sel sel, const char *typed)
     struct fault            f;
 
     if (nodes_ask(c, sel, typed, "daemon?what=node_status", &ns, &f) != CLI_OK)
-        return fail(c, &f);
+        return cmd_fail(c, &f);
     if (flag_on(c, "json")) {
         nodes_json(&ns);
         return nodes_exit(&ns);
@@ -179,7 +179,7 @@ cmd_show_smap(struct ctx *c)
     struct fault               f;
 
     if (cluster_doc(c, "smap", &r, &m, &f) != CLI_OK)
-        return fail(c, &f);
+        return cmd_fail(c, &f);
     if (flag_on(c, "json")) {
         json_print(sbuf_str(&r.body));
         return CLI_OK;
@@ -227,7 +227,7 @@ cmd_show_bmd(struct ctx *c)
     struct fault               f;
 
     if (cluster_doc(c, "bmd", &r, &m, &f) != CLI_OK)
-        return fail(c, &f);
+        return cmd_fail(c, &f);
     if (flag_on(c, "json")) {
         json_print(sbuf_str(&r.body));
         return CLI_OK;
@@ -258,7 +258,7 @@ cmd_show_stats(struct ctx *c)
     json_t                 *v;
 
     if (nodes_ask(c, NODES_ALL, c->nargs > 0 ? c->arg[0] : NULL, "daemon?what=node_stats", &ns, &f) != CLI_OK)
-        return fail(c, &f);
+        return cmd_fail(c, &f);
     if (flag_on(c, "json")) {
         nodes_json(&ns);
         return nodes_exit(&ns);
@@ -287,7 +287,7 @@ cmd_show_mountpaths(struct ctx *c)
     size_t       k;
 
     if (nodes_ask(c, NODES_TARGETS, c->nargs > 0 ? c->arg[0] : NULL, "daemon?what=mountpaths", &ns, &f) != CLI_OK)
-        return fail(c, &f);
+        return cmd_fail(c, &f);
     if (flag_on(c, "json")) {
         nodes_json(&ns);
         return nodes_exit(&ns);
@@ -323,7 +323,7 @@ cmd_show_capacity(struct ctx *c)
     json_t                 *m;
 
     if (nodes_ask(c, NODES_TARGETS, c->nargs > 0 ? c->arg[0] : NULL, "daemon?what=disk", &ns, &f) != CLI_OK)
-        return fail(c, &f);
+        return cmd_fail(c, &f);
     if (flag_on(c, "json")) {
         nodes_json(&ns);
         return nodes_exit(&ns);
@@ -353,7 +353,7 @@ cmd_show_disk(struct ctx *c)
     json_t                 *d;
 
     if (nodes_ask(c, NODES_TARGETS, c->nargs > 0 ? c->arg[0] : NULL, "daemon?what=disk", &ns, &f) != CLI_OK)
-        return fail(c, &f);
+        return cmd_fail(c, &f);
     if (flag_on(c, "json")) {
         nodes_json(&ns);
         return nodes_exit(&ns);

