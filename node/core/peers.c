@@ -242,6 +242,31 @@ push_send(struct node *n, const struct snode *to, const struct mset *cur, unsign
     return rc;
 }
 
+/*
+ * Did the node say no to what it was sent, or is it just not there? Only a refusal goes back to whoever made the change; a node that is
+ * away, stops, or cannot prove itself must not keep the others from changing anything.
+ */
+static void
+push_failed_locked(struct peer *p, int rc)
+{
+    static const struct {
+        int  code;
+        bool away; /* nobody listens there, or somebody else: no need to wait for it */
+    } silent[] = {
+        { AIS_E_PEER, true },      { AIS_E_CLOSED, true },    { AIS_E_UNAUTH, true },    { AIS_E_FORBIDDEN, true },
+        { AIS_E_TIMEOUT, false },  { AIS_E_CANCELED, false }, { AIS_E_UNAVAIL, false },
+    };
+    size_t i;
+
+    for (i = 0; i < ARRAY_SIZE(silent); i++) {
+        if (rc != -silent[i].code)
+            continue;
+        p->refusal.code = 0;
+        if (silent[i].away)
+            peer_up_locked(p, false);
+    }
+}
+
 /* The outcome of one push into the table. True: something newer is there by now, go on. */
 static bool
 push_result(struct member *m, struct peer *p, uint64_t seq, const uint64_t vers[MI_COUNT], int rc, const struct err *e)
@@ -258,10 +283,7 @@ push_result(struct member *m, struct peer *p, uint64_t seq, const uint64_t vers[
     } else {
         p->failed_seq = seq;
         p->refusal = *e;
-        if (rc == -AIS_E_PEER || rc == -AIS_E_CLOSED || rc == -AIS_E_TIMEOUT || rc == -AIS_E_CANCELED)
-            p->refusal.code = 0;
-        if (rc == -AIS_E_PEER || rc == -AIS_E_CLOSED)
-            peer_up_locked(p, false); /* nobody listens there */
+        push_failed_locked(p, rc);
     }
     sync_wake_locked(m);
     MUST(pthread_mutex_unlock(&m->mtx));
