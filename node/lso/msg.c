@@ -241,11 +241,14 @@ lso_ask_encode(const struct lso_ask *a, struct sbuf *out)
 int
 lso_ask_decode(struct lso_ask *a, struct str body)
 {
-    struct mp_in in = { (const unsigned char *)body.p, (const unsigned char *)body.p + body.n };
+    struct mp_in in;
     uint64_t     version, flags, bits, max;
     uint32_t     n;
 
-    if (body.n == 0 || mp_get_arr(&in, &n) < 0 || n != ASK_MEMBERS || mp_get_u64(&in, &version) < 0 || version != ASK_VERSION)
+    if (body.n == 0) /* and perhaps no pointer */
+        return -AIS_E_BADREQ;
+    in = (struct mp_in){ (const unsigned char *)body.p, (const unsigned char *)body.p + body.n };
+    if (mp_get_arr(&in, &n) < 0 || n != ASK_MEMBERS || mp_get_u64(&in, &version) < 0 || version != ASK_VERSION)
         return -AIS_E_BADREQ;
     if (mp_get_u64(&in, &flags) < 0 || mp_get_u64(&in, &bits) < 0 || mp_get_u64(&in, &max) < 0 ||
         mp_get_bool(&in, &a->msgpack) < 0 || mp_get_str(&in, &a->prefix) < 0 || mp_get_str(&in, &a->after) < 0 ||

@@ -124,6 +124,7 @@ a_question_survives_the_wire_whatever_bytes_it_has(void **state)
     assert_true(str_eq(a.prefix, b.prefix) && str_eq(a.after, b.after) && b.time_format.n == 0);
     for (n = 0; n < sb.n; n++)
         assert_true(lso_ask_decode(&b, str_from(sb.p, n)) < 0);
+    assert_true(lso_ask_decode(&b, STR_NULL) < 0); /* a request without a body */
     sbuf_fini(&sb);
 }
 
