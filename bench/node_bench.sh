@@ -10,7 +10,7 @@
 #       --dir D       where the cluster keeps its data; must not exist (a temporary folder)
 #
 # All nodes, nginx and the floor (bench/floor.c) run on core 0, the load on core 1. CPU time is that of the process under test alone
-# (schedstat of its threads), and what is compared takes turns, so that other load on the machine falls on all alike: look at the
+# (/proc/PID/stat), and what is compared takes turns, so that other load on the machine falls on all alike: look at the
 # ratios. Tables go to standard output, a JSON object per row to node_bench.json in the current directory.
 set -euo pipefail
 here=$PWD
@@ -54,7 +54,10 @@ trap cleanup EXIT
 
 pid_of() { cat "$dir/$1/pid"; }
 all_pids() { cat "$dir"/*/pid | paste -sd,; }
-cpu_ns() { local p; for p in "$@"; do cat /proc/"$p"/task/*/schedstat; done | awk '{ s += $1 } END { printf "%.0f\n", s }'; }
+# CPU time of processes, threads that ended included; in steps of 10 ms.
+cpu_ns() { local p; for p in "$@"; do cat "/proc/$p/stat"; done | awk '{ sub(/.*\) /, ""); s += $12 + $13 } END { printf "%.0f\n", s * 1e7 }'; }
+# The same of each living thread, exactly: "TID NS" a line.
+thread_ns() { local t; for t in /proc/"$1"/task/*; do echo "${t##*/} $(cut -d' ' -f1 "$t/schedstat")"; done; }
 anon_kib() { awk '/^RssAnon/ { print $2 }' "/proc/$1/status"; }
 now_ms() { date +%s%3N; }
 json() { echo "$1" >>"$out"; }
@@ -67,7 +70,7 @@ settle() {
     local before after
     for _ in $(seq 40); do
         before=$(cpu_ns $(cat "$dir"/*/pid)); read -rt 0.5 <> <(:) || true; after=$(cpu_ns $(cat "$dir"/*/pid))
-        [ $((after - before)) -gt 10000000 ] || return 0
+        [ $((after - before)) -gt 20000000 ] || return 0
     done
 }
 
@@ -202,6 +205,23 @@ bench_list() {
 
 dead_bytes() { du -sk "$dir/data" | cut -f1; }
 
+# What the file system itself takes to remove such files: 10000 of them, as an object lies on the disk.
+rm_floor() {
+    local n=10000 t0 d=$dir/data/rm_floor
+    python3 -c 'import os, sys
+os.mkdir(sys.argv[1])
+for i in range(int(sys.argv[2])):
+    fd = os.open("%s/%07d" % (sys.argv[1], i), os.O_CREAT | os.O_WRONLY)
+    os.write(fd, b"x" * 64)
+    os.setxattr(fd, "user.ais.lom", b"x" * 86)
+    os.setxattr(fd, "user.ais.c", b"x" * 32)
+    os.close(fd)' "$d" $n
+    sync -f "$d"
+    t0=$(now_ms)
+    taskset -c 0 rm -rf "$d"
+    echo "rm -rf of $n files like these on the same file system: $(($(now_ms) - t0)) ms"
+}
+
 bench_destroy() {
     local kib t0 t1 t2 cpu0 cpu1
     fill_large
@@ -215,20 +235,24 @@ bench_destroy() {
     rm -f "$tmp/filled"
     echo; echo "Destroy a bucket of $objects objects"
     echo "answered after $((t1 - t0)) ms, last file gone after $((t2 - t0)) ms, CPU $(((cpu1 - cpu0) / 1000000)) ms, $((kib - $(dead_bytes))) KiB freed"
+    rm_floor
     json "{\"bench\":\"destroy\",\"objects\":$objects,\"answer_ms\":$((t1 - t0)),\"gone_ms\":$((t2 - t0)),\"cpu_ms\":$(((cpu1 - cpu0) / 1000000))}"
 }
 
 # --- at rest ---
 bench_idle() {
-    local i pid before after
+    local i pid pct
     echo; echo "At rest, right after the start (10 s)"
     printf '%-8s %14s %14s\n' node "RssAnon KiB" "CPU %"
     settle
     for i in 0 1 2 3; do
-        pid=$(pid_of $i); before=$(cpu_ns "$pid"); read -rt 10 <> <(:) || true; after=$(cpu_ns "$pid")
-        printf '%-8s %14d %14s\n' "$([ $i = 0 ] && echo proxy || echo target)" "$(anon_kib "$pid")" "$(calc %.3f "$((after - before)) / 1e8")"
-        json "{\"bench\":\"idle\",\"node\":$i,\"anon_kib\":$(anon_kib "$pid"),\"cpu_pct\":$(calc %.4f "$((after - before)) / 1e8")}"
+        pid=$(pid_of $i)
+        thread_ns "$pid" >"$tmp/before"; read -rt 10 <> <(:) || true; thread_ns "$pid" >"$tmp/after"
+        pct=$(awk 'NR == FNR { was[$1] = $2; next } { s += $2 - was[$1] } END { printf "%.4f", s / 1e8 }' "$tmp/before" "$tmp/after")
+        printf '%-8s %14d %14s\n' "$([ $i = 0 ] && echo proxy || echo target)" "$(anon_kib "$pid")" "$pct"
+        json "{\"bench\":\"idle\",\"node\":$i,\"anon_kib\":$(anon_kib "$pid"),\"cpu_pct\":$pct}"
     done
+    idle_conns
 }
 
 after_load() {
@@ -238,6 +262,21 @@ after_load() {
         printf '%-8s %14d\n' "$([ $i = 0 ] && echo proxy || echo target)" "$(anon_kib "$(pid_of $i)")"
         json "{\"bench\":\"after_load\",\"node\":$i,\"anon_kib\":$(anon_kib "$(pid_of $i)")}"
     done
+}
+
+# Connections at rest cost their socket, nothing else: from the first ones, which fill the pools, to the last.
+idle_conns() {
+    local pid few many n
+    pid=$(pid_of 0)
+    for n in 100 1000; do
+        coproc HOLD { load keepalive "$port" /v1/health $n; }
+        read -r _ <&"${HOLD[0]}"
+        [ $n = 100 ] && few=$(anon_kib "$pid") || many=$(anon_kib "$pid")
+        eval "exec ${HOLD[1]}>&-"
+        wait "$HOLD_PID" || true
+    done
+    echo "a connection at rest: $(calc %.0f "($many - $few) * 1024 / 900") bytes"
+    json "{\"bench\":\"idle_conn\",\"bytes\":$(calc %.0f "($many - $few) * 1024 / 900")}"
 }
 
 bench_start() {

@@ -39,10 +39,7 @@ http_date(char *out)
 static bool
 bad_value(struct str v)
 {
-    for (size_t i = 0; i < v.n; i++)
-        if (v.p[i] == '\r' || v.p[i] == '\n' || v.p[i] == '\0')
-            return true;
-    return false;
+    return v.n > 0 && (memchr(v.p, '\r', v.n) != NULL || memchr(v.p, '\n', v.n) != NULL || memchr(v.p, '\0', v.n) != NULL);
 }
 
 void
