@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -657,6 +658,26 @@ disk_calls_off_the_loops_are_plain(void **state)
     disk_body(NULL);
 }
 
+static void
+a_process_on_one_core_has_one_loop(void **state)
+{
+    struct run_conf c = { .tag = "test" };
+    struct run     *r;
+    cpu_set_t       all, one;
+
+    UNUSED(state);
+    assert_int_equal(0, sched_getaffinity(0, sizeof(all), &all));
+    CPU_ZERO(&one);
+    for (int i = 0; i < CPU_SETSIZE && CPU_COUNT(&one) == 0; i++)
+        if (CPU_ISSET(i, &all))
+            CPU_SET(i, &one);
+    assert_int_equal(0, sched_setaffinity(0, sizeof(one), &one));
+    assert_int_equal(0, run_new(&c, &r));
+    assert_int_equal(0, sched_setaffinity(0, sizeof(all), &all));
+    assert_int_equal(1, run_nloops(r));
+    run_free(r);
+}
+
 int
 main(void)
 {
@@ -679,6 +700,7 @@ main(void)
         T(disk_calls_work_by_threads),
         T(disk_calls_work_by_io_uring),
         T(disk_calls_off_the_loops_are_plain),
+        T(a_process_on_one_core_has_one_loop),
     };
 
     return cmocka_run_group_tests_name("run", tests, NULL, NULL);
