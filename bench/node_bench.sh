@@ -57,7 +57,7 @@ all_pids() { cat "$dir"/*/pid | paste -sd,; }
 # CPU time of processes, threads that ended included; in steps of 10 ms.
 cpu_ns() { local p; for p in "$@"; do cat "/proc/$p/stat"; done | awk '{ sub(/.*\) /, ""); s += $12 + $13 } END { printf "%.0f\n", s * 1e7 }'; }
 # The same of each living thread, exactly: "TID NS" a line.
-thread_ns() { local t; for t in /proc/"$1"/task/*; do echo "${t##*/} $(cut -d' ' -f1 "$t/schedstat")"; done; }
+thread_ns() { local t; for t in /proc/"$1"/task/*; do echo "${t##*/} $(cut -d' ' -f1 "$t/schedstat" 2>/dev/null)"; done; }
 anon_kib() { awk '/^RssAnon/ { print $2 }' "/proc/$1/status"; }
 now_ms() { date +%s%3N; }
 json() { echo "$1" >>"$out"; }
@@ -203,7 +203,7 @@ bench_list() {
     done
 }
 
-dead_bytes() { du -sk "$dir/data" | cut -f1; }
+used_kib() { du -sk "$dir/data" 2>/dev/null | cut -f1 || true; } # files vanish under it
 
 # What the file system itself takes to remove such files: 10000 of them, as an object lies on the disk.
 rm_floor() {
@@ -225,7 +225,7 @@ for i in range(int(sys.argv[2])):
 bench_destroy() {
     local kib t0 t1 t2 cpu0 cpu1
     fill_large
-    kib=$(dead_bytes) cpu0=$(cpu_ns $(cat "$dir"/*/pid)) t0=$(now_ms)
+    kib=$(used_kib) cpu0=$(cpu_ns $(cat "$dir"/*/pid)) t0=$(now_ms)
     "$ais" bucket rm -y ais://large >/dev/null
     t1=$(now_ms)
     while [ "$(find "$dir/data" -type f -name '0*' 2>/dev/null | head -n 1 | wc -l)" != 0 ] && [ $(($(now_ms) - t0)) -lt 120000 ]; do
@@ -234,7 +234,7 @@ bench_destroy() {
     t2=$(now_ms) cpu1=$(cpu_ns $(cat "$dir"/*/pid))
     rm -f "$tmp/filled"
     echo; echo "Destroy a bucket of $objects objects"
-    echo "answered after $((t1 - t0)) ms, last file gone after $((t2 - t0)) ms, CPU $(((cpu1 - cpu0) / 1000000)) ms, $((kib - $(dead_bytes))) KiB freed"
+    echo "answered after $((t1 - t0)) ms, last file gone after $((t2 - t0)) ms, CPU $(((cpu1 - cpu0) / 1000000)) ms, $((kib - $(used_kib))) KiB freed"
     rm_floor
     json "{\"bench\":\"destroy\",\"objects\":$objects,\"answer_ms\":$((t1 - t0)),\"gone_ms\":$((t2 - t0)),\"cpu_ms\":$(((cpu1 - cpu0) / 1000000))}"
 }

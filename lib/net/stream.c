@@ -17,7 +17,7 @@
 #include "net/net_impl.h"
 #include "run/disk.h"
 
-#define FILE_WINDOW (2u << 20) /* bytes of a file that are known to be cached before they are sent */
+#define FILE_WINDOW (4u << 20) /* bytes of a file that are brought into the page cache before they are sent */
 #define BURST       (4u << 20) /* bytes a stream moves before other fibers run */
 #define SHORT_WAIT  MSEC_NS(200)
 #define DISCARD_ONE (1u << 20)
@@ -417,6 +417,21 @@ sendfile_step(struct stream *s, int fd, uint64_t off, size_t want, int64_t stall
     return MAX(k, 0);
 }
 
+/* Half a window is always known to be cached, so that a call of sendfile ends where the socket is full, not at a border of ours. */
+static int
+window_extend(int fd, uint64_t off, uint64_t len, uint64_t *ready_to)
+{
+    uint64_t end = off + MIN(len, (uint64_t)FILE_WINDOW), from = MAX(off, *ready_to);
+    int      rc;
+
+    if (*ready_to >= off + MIN(len, (uint64_t)FILE_WINDOW / 2))
+        return 0;
+    rc = window_ready(fd, from, (size_t)(end - from));
+    if (rc == 0)
+        *ready_to = end;
+    return rc;
+}
+
 int
 stream_sendfile(struct stream *s, int fd, uint64_t off, uint64_t len, bool prefetched, int64_t stall_ns)
 {
@@ -426,15 +441,10 @@ stream_sendfile(struct stream *s, int fd, uint64_t off, uint64_t len, bool prefe
         return copy_file(s, fd, off, len, stall_ns);
     while (len > 0) {
         ssize_t k;
+        int     rc = window_extend(fd, off, len, &ready_to);
 
-        if (off >= ready_to) {
-            size_t want = (size_t)MIN(len, (uint64_t)FILE_WINDOW);
-            int    rc = window_ready(fd, off, want);
-
-            if (rc < 0)
-                return rc;
-            ready_to = off + want;
-        }
+        if (rc < 0)
+            return rc;
         k = sendfile_step(s, fd, off, (size_t)(ready_to - off), stall_ns);
         if (k == -AIS_E_UNSUPP)
             return copy_file(s, fd, off, len, stall_ns);
