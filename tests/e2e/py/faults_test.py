@@ -80,7 +80,7 @@ class Faulty(wire.Cluster):
     def names(self):
         a = self.ask(0, "GET", "/v1/buckets/b", {"action": "list", "value": {}})
         same(a.status, 200, "list")
-        return [e["name"] for e in a.json()["entries"]]
+        return [e["name"] for e in a.json()["entries"] or []]
 
     def connect(self, node, send=b""):
         s = socket.create_connection(("127.0.0.1", self.port + node), 30)
@@ -196,15 +196,38 @@ def a_client_that_takes_nothing_is_cut_off():
 
 
 @test
+def a_client_that_only_asks_is_cut_off_and_takes_little_memory():
+    with Faulty(AIS_BODY_STALL_TIMEOUT="1s") as c:
+        before, socks = c.anon_kib(1), []
+        for _ in range(20):
+            s = socket.create_connection(("127.0.0.1", c.port + 1))
+            s.setblocking(False)
+            socks.append(s)
+            try:
+                while True:
+                    s.send(b"GET /v1/daemon?what=config HTTP/1.1\r\nHost: x\r\n\r\n" * 50)
+            except BlockingIOError:
+                pass
+        within(5, lambda: c.serving() >= len(socks), "the target waits for all of them")
+        grown = c.anon_kib(1) - before
+        if grown > 8192 and not SANITIZED:
+            raise Failed("%d connections took %d KiB" % (len(socks), grown))
+        within(10, lambda: c.serving() == 0, "the target gives up")
+
+
+@test
 def clients_that_vanish_in_the_middle_leave_nothing():
     with Faulty() as c:
+        upload = c.ask(1, "POST", "/v1/objects/b/parts?" + VIA, {"action": "mpt-upload"}).body.decode()
         c.put("large", os.urandom(1 << 20) * 32)
         c.put("old", b"old")
         fds = c.fds(1)
         socks = [c.connect(1, b"GET /v1/objects/b/large HTTP/1.1\r\nHost: x\r\n\r\n") for _ in range(50)]
         socks += [c.connect(1, b"PUT /v1/objects/b/%s?pid=p&utm=1 HTTP/1.1\r\nHost: x\r\nContent-Length: 999999\r\n\r\nnew" % name)
                   for name in [b"old", b"none"] * 25]
-        within(10, lambda: c.serving() >= 100, "all are being served")
+        for query in ("append_type=append", "uploadId=%s&partNumber=1" % upload):
+            socks.append(c.connect(1, ("PUT /v1/objects/b/parts?%s&%s HTTP/1.1\r\nHost: x\r\nContent-Length: 9999\r\n\r\npart" % (VIA, query)).encode()))
+        within(10, lambda: c.serving() >= 102, "all are being served")
         for i, s in enumerate(socks):
             if i % 2:  # a reset, else an end
                 s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
@@ -212,15 +235,17 @@ def clients_that_vanish_in_the_middle_leave_nothing():
         within(10, lambda: c.serving() == 0, "nobody is served any more")
         within(10, lambda: c.fds(1) <= fds, "all descriptors are closed")
         same((c.get("old").body, c.get("none").status, c.names()), (b"old", 404, ["large", "old"]))
+        done = c.ask(1, "POST", "/v1/objects/b/parts?%s&uploadId=%s" % (VIA, upload), {"action": "mpt-complete", "value": [{"part-number": 1, "etag": ""}]})
+        same((done.status, c.ask(1, "DELETE", "/v1/objects/b/parts?%s&uploadId=%s" % (VIA, upload), {"action": "mpt-abort"}).status), (400, 200), "the upload")
         same(leftovers(c), [], "files on the target's disks")
 
 
 # --- kill -9 ---
 def leftovers(c):
-    """Files on the target's mountpaths that hold no object of the bucket."""
+    """Files in the bucket on the target's mountpaths that hold no object."""
     out = []
     for d, _, files in os.walk(os.path.join(c.dir, "data")):
-        out += [os.path.join(d, f) for f in files if "/%wk" in d + "/"]
+        out += [os.path.join(d, f) for f in files if "/@ais/b/" in d + "/" and "/%ob/" not in d + "/"]
     return out
 
 
