@@ -361,6 +361,17 @@ split_force(const struct json_t *toset, bool *force)
     return copy;
 }
 
+/* What a property would promise and nothing keeps yet is refused: better than a bucket that looks protected. */
+static int
+check_kept(const struct bprops *old, const struct bprops *n, struct err *e)
+{
+    if (n->ec.enabled && !old->ec.enabled)
+        return err_set(e, AIS_E_NOTIMPL, "ec.enabled: erasure coding of new objects is not implemented yet");
+    if (n->backend.set && !old->backend.set)
+        return err_set(e, AIS_E_NOTIMPL, "backend_bck: cloud backends are not implemented yet");
+    return 0;
+}
+
 int
 bprops_set_json(struct bprops *p, const struct json_t *toset, unsigned ntargets, bool *force, struct err *e)
 {
@@ -383,6 +394,8 @@ bprops_set_json(struct bprops *p, const struct json_t *toset, unsigned ntargets,
     rc = validate(&n, e);
     if (rc == 0 && !forced)
         rc = check_targets(&n, ntargets, e);
+    if (rc == 0)
+        rc = check_kept(p, &n, e);
     if (rc < 0)
         return rc;
     n.features &= FEAT_BUCKET;

@@ -178,7 +178,7 @@ class Worker(threading.Thread):
                     except Lost:  # an acknowledged part outlives its node: go on with the rest
                         if attempt == 59 or time.time() > self.until + 10:
                             raise
-                        time.sleep(0.2)
+                        time.sleep(0.05)
             self.c.act("mpt-complete", value=[{"part-number": i + 1, "etag": ""} for i in range(len(want))], query=q)(name)
 
         def careful():
@@ -238,10 +238,11 @@ class Killer(threading.Thread):
         self.c, self.until, self.lose_index = cluster, until, lose_index
         self.kills = 0
         self.errors = []
+        self.rest = threading.Event()
 
     def run(self):
         while time.time() < self.until and not self.errors:
-            time.sleep(self.rng.uniform(0.2, 1.5))
+            self.rest.wait(self.rng.uniform(0.2, 1.5))  # the random moment
             node = self.rng.choices([0, 1, 2, 3], [1, 3, 3, 3])[0]
             try:
                 self.c.run("kill", "--node", str(node))

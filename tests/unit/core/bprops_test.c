@@ -138,6 +138,8 @@ bad_properties_are_refused_and_change_nothing(void **state)
         { "{\"write_policy\":{\"md\":\"later\"}}", "write policy" },
         { "{\"rate_limit\":{\"frontend\":{\"enabled\":true,\"interval\":\"1ms\"}}}", "interval" },
         { "{\"lru\":{\"dont_evict_time\":\"soon\"}}", "dont_evict_time" },
+        { "{\"ec\":{\"enabled\":true,\"data_slices\":1,\"parity_slices\":1}}", "ec.enabled: erasure coding" },
+        { "{\"backend_bck\":{\"name\":\"x\",\"provider\":\"aws\"}}", "backend_bck: cloud backends" },
         { "{\"nonsense\":1}", "nonsense" },
         { "{\"checksum\":{\"nonsense\":1}}", "nonsense" },
         { "[]", "" },
