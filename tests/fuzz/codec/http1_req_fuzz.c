@@ -34,7 +34,7 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
         rc = http1_parse_req(z, i, &scan, &slow);
     if (used > 0)
         ASSERT(rc == used && slow.method == whole.method && slow.nhdrs == whole.nhdrs && slow.content_length == whole.content_length);
-    else if (used == 0)
-        ASSERT(rc == 0);
+    else
+        ASSERT_CMP(rc, <=, 0, "d"); /* what is wrong may be seen sooner or later, but it is never taken */
     return 0;
 }
