@@ -2,7 +2,7 @@
 /* Configuration, bucket properties and maps beside what a real AIStore 5.0 answered (tests/golden/wire). */
 #include "unit.h"
 
-#include "base/units.h"
+#include "base/util.h"
 #include "codec/jw.h"
 #include "core/bmd.h"
 #include "core/conf.h"
