@@ -129,6 +129,11 @@ def within(seconds, what, cond):
         time.sleep(0.02)
 
 
+def meanwhile(seconds):
+    """Let the writers work for so long: the moment of a fault is chosen, not waited for."""
+    threading.Event().wait(seconds)
+
+
 def parallel(fns):
     """Run all at once; the first exception is raised here."""
     out, bad = [None] * len(fns), []
@@ -236,12 +241,12 @@ def kill_the_primary_while_metadata_changes(f):
     for t in threads:
         t.start()
     for _ in range(8):
-        time.sleep(0.2 + rnd.random() * 0.4)
+        meanwhile(0.2 + rnd.random() * 0.4)
         os.kill(f.pid(0), signal.SIGKILL)
         within(5, "the primary is gone", lambda: not os.path.exists("/proc/%d" % f.pid(0)) or _zombie(f.pid(0)))
         f.start_alone(0)
         f.ready(0)
-    time.sleep(0.5)
+    meanwhile(0.5)
     stop.set()
     for t in threads:
         t.join()
@@ -355,10 +360,10 @@ def a_bucket_is_destroyed_while_objects_are_put(f):
         threads = [threading.Thread(target=writer, args=(w,)) for w in range(4)]
         for t in threads:
             t.start()
-        time.sleep(0.3)
+        meanwhile(0.3)
         expect(f.destroy("busy").status == 200, "destroy")
         expect(f.create("busy").status == 200, "create again")
-        time.sleep(0.2)
+        meanwhile(0.2)
         expect(f.destroy("busy").status == 200, "destroy again")
         stop.set()
         for t in threads:
@@ -474,7 +479,7 @@ def a_stop_under_load_is_bounded_and_loses_nothing(f):
     threads = [threading.Thread(target=writer, args=(w,)) for w in range(3)]
     for th in threads:
         th.start()
-    time.sleep(0.5)
+    meanwhile(0.5)
     t0 = time.time()
     f.node("stop", t)
     took = time.time() - t0
@@ -522,7 +527,7 @@ def a_stopped_primary_has_answered_what_it_did(f):
     threads = [threading.Thread(target=w.run, args=(stop,)) for w in writers]
     for th in threads:
         th.start()
-    time.sleep(0.4)
+    meanwhile(0.4)
     t0 = time.time()
     f.node("stop", 0)
     took = time.time() - t0
