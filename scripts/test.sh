@@ -50,14 +50,17 @@ build() {
     fi
 }
 
+# The programs are found by their sources: one that was not built is a failure, one that is left over is not run.
 unit_in() { # PRESET DIR LAYERS...
-    local preset=$1 dir=$2 l t n
+    local preset=$1 dir=$2 l t n since
     shift 2
     for l in "$@"; do
-        for t in "$dir"/unit/unit_"${l}"_*; do
-            [ -x "$t" ] || continue
-            n=$(basename "$t")
-            run "unit/$preset/${n#unit_}" "$logdir/$preset-$n.log" timeout -k 5 300 "$t"
+        for t in tests/unit/"$l"/*_test.c; do
+            [ -e "$t" ] || continue
+            n=${l}_$(basename "$t" .c)
+            since=$SECONDS
+            run "unit/$preset/$n" "$logdir/$preset-$n.log" timeout -k 5 300 "$dir/unit/unit_$n"
+            [ $((SECONDS - since)) -lt 20 ] || printf -- '-- %s took %s s\n' "$n" $((SECONDS - since))
         done
     done
 }
@@ -81,20 +84,30 @@ tier_unit() {
     build release && unit_in release build run store
 }
 
+# One parser: its seeds first, what once crashed it among them, then new inputs. libFuzzer's own exit code for a crash would be 77.
+fuzz_one() { # LAYER NAME SECONDS
+    local log=$logdir/fuzz-$1-$2.log corpus=$logdir/corpus-$1-$2
+    mkdir -p "$corpus"
+    timeout -k 5 $(($3 + 120)) "build-asan/fuzz/fuzz_$1_$2_fuzz" -max_total_time="$3" -timeout=20 -rss_limit_mb=2048 -error_exitcode=1 \
+        -timeout_exitcode=1 -artifact_prefix="$logdir/$1-$2-" "$corpus" "tests/fuzz/$1/corpus/$2" >"$log" 2>&1
+    echo $? >"$log.rc"
+}
+
 tier_fuzz() {
-    local f n name c secs=${AIS_FUZZ_SECONDS:-5} seeds
-    head1 "fuzz: $secs s a parser"
+    local f l n secs=${AIS_FUZZ_SECONDS:-5} started=0 all=()
+    head1 "fuzz: $secs s a parser, $jobs at a time"
     build asan || return
-    for f in build-asan/fuzz/fuzz_*; do
-        [ -x "$f" ] || continue
-        n=$(basename "$f")
-        n=${n#fuzz_}
-        name=${n#*_}
-        name=${name%_fuzz}
-        seeds=tests/fuzz/${n%%_*}/corpus/$name
-        c=$(mktemp -d "$logdir/corpus.XXXXXX")
-        run "fuzz/$n" "$logdir/fuzz-$n.log" timeout -k 5 $((secs + 120)) "$f" -max_total_time="$secs" -timeout=20 -rss_limit_mb=2048 \
-            -artifact_prefix="$logdir/" "$c" $([ -d "$seeds" ] && echo "$seeds")
+    for f in tests/fuzz/*/*_fuzz.c; do
+        l=$(basename "$(dirname "$f")")
+        n=$(basename "$f" _fuzz.c)
+        all+=("$l-$n")
+        fuzz_one "$l" "$n" "$secs" &
+        started=$((started + 1))
+        [ "$started" -lt "$jobs" ] || { wait -n; started=$((started - 1)); }
+    done
+    wait
+    for n in "${all[@]}"; do
+        if [ "$(cat "$logdir/fuzz-$n.log.rc")" = 0 ]; then pass; else fail "fuzz/${n/-//}" "$logdir/fuzz-$n.log"; fi
     done
 }
 
@@ -155,11 +168,14 @@ for t in "${tiers[@]}"; do
 done
 
 scripts/deps.sh test || exit 1
+times=
 for t in "${tiers[@]}"; do
+    since=$SECONDS
     "tier_$t"
+    times+=" $t $((SECONDS - since))"
 done
 
-printf '\nlogs: %s; %s s\n' "$logdir" "$SECONDS"
+printf '\nlogs: %s\nseconds:%s, all %s\n' "$logdir" "$times" "$SECONDS"
 for f in "${failures[@]}"; do
     printf 'FAILED %s\n' "$f"
 done
