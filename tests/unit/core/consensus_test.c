@@ -67,11 +67,15 @@ fx_open(struct fixture *f)
 {
     struct cons_conf c = { .run = f->run, .dir = f->dir, .id = "unit", .snap_every = f->snap_every, .ctx = &f->words,
                            .apply = words_apply, .snapshot = words_snapshot, .restore = words_restore };
+    int              rc;
 
     memset(&f->words, 0, sizeof(f->words));
     sbuf_init(&f->words.b, 64 * MIB);
     err_clear(&f->err);
-    return cons_open(&c, &f->cons, &f->err);
+    rc = cons_open(&c, &f->cons, &f->err);
+    if (rc < 0)
+        sbuf_fini(&f->words.b);
+    return rc;
 }
 
 static void
