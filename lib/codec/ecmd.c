@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * EC metadata of Go AIStore (%mt), read only.
+ * EC metadata of Go AIStore (%mt).
  *
  *     u32 1 | i64 generation | i64 size | u16 data | u16 parity | u16 slice | u8 is_copy | str full replica |
  *     str checksum | str version | str checksum type | str slice checksum | i32 count, (str node, u16 slice)* |
@@ -68,4 +68,50 @@ ecmd_decode(struct arena *mem, const void *p, size_t n, struct ecmd *m)
         return rc;
     *m = v;
     return 0;
+}
+
+/* --- encoding --- */
+
+static void
+put_num(struct sbuf *b, uint64_t v, unsigned n)
+{
+    unsigned char be[8];
+
+    be64_put(be, v);
+    sbuf_put(b, be + 8 - n, n);
+}
+
+static void
+put_str(struct sbuf *b, struct str s)
+{
+    put_num(b, s.n, 4);
+    sbuf_puts(b, s);
+}
+
+int
+ecmd_encode(const struct ecmd *m, struct sbuf *out)
+{
+    size_t start = out->n;
+
+    put_num(out, ECMD_VERSION, 4);
+    put_num(out, (uint64_t)m->generation, 8);
+    put_num(out, (uint64_t)m->size, 8);
+    put_num(out, m->data, 2);
+    put_num(out, m->parity, 2);
+    put_num(out, m->slice_id, 2);
+    put_num(out, m->is_copy, 1);
+    put_str(out, m->full_replica);
+    put_str(out, m->obj_cksum);
+    put_str(out, m->obj_version);
+    put_str(out, m->cksum_type);
+    put_str(out, m->slice_cksum);
+    put_num(out, m->nnodes, 4);
+    for (unsigned i = 0; i < m->nnodes; i++) {
+        put_str(out, m->nodes[i].id);
+        put_num(out, m->nodes[i].slice, 2);
+    }
+    if (!sbuf_ok(out))
+        return -AIS_E_NOMEM;
+    put_num(out, xxh64(out->p + start, out->n - start, AIS_HASH_SEED), 8);
+    return sbuf_ok(out) ? 0 : -AIS_E_NOMEM;
 }

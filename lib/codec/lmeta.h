@@ -71,7 +71,7 @@ struct ufest {
 int ufest_decode(struct arena *mem, const void *p, size_t n, struct ufest *u); /* 0, -AIS_E_CORRUPT, -AIS_E_TOOBIG */
 int ufest_encode(const struct ufest *u, struct sbuf *out);                     /* 0, -AIS_E_NOMEM, -AIS_E_INVAL */
 
-/* EC metadata of Go AIStore: read only (adoption). */
+/* EC metadata of Go AIStore. */
 struct ecmd_node {
     struct str id;
     uint16_t   slice; /* 0 = full replica */
@@ -89,5 +89,6 @@ struct ecmd {
     struct ecmd_node *nodes;                  /* in the arena */
 };
 int ecmd_decode(struct arena *mem, const void *p, size_t n, struct ecmd *m);
+int ecmd_encode(const struct ecmd *m, struct sbuf *out); /* 0, -AIS_E_NOMEM */
 
 #endif

@@ -126,12 +126,37 @@ forged_lengths_and_counts_are_corrupt(void **state)
     assert_int_equal(-AIS_E_CORRUPT, decode_with(96, "\0\0\0\2", 4));         /* something behind */
 }
 
+static void
+what_is_encoded_is_what_go_wrote(void **state)
+{
+    const char *const golden[] = { golden_slice, golden_replica };
+
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        struct arena  *a = arena_new(4096, 1 << 20);
+        struct ecmd    m;
+        struct sbuf    out;
+        size_t         n;
+        unsigned char *image = unhex(golden[i], &n);
+
+        sbuf_init(&out, 1 << 20);
+        assert_int_equal(0, ecmd_decode(a, image, n, &m));
+        assert_int_equal(0, ecmd_encode(&m, &out));
+        assert_int_equal(n, out.n);
+        assert_memory_equal(image, out.p, n);
+        sbuf_fini(&out);
+        free(image);
+        arena_free(a);
+    }
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_real_slice_is_described),
         cmocka_unit_test(a_real_replica_is_described),
+        cmocka_unit_test(what_is_encoded_is_what_go_wrote),
         cmocka_unit_test(every_flipped_bit_and_every_cut_is_noticed),
         cmocka_unit_test(forged_lengths_and_counts_are_corrupt),
     };
