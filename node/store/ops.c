@@ -399,6 +399,23 @@ prev_name(struct cjob *j)
 
 /* --- what is left of an object that was replaced or removed; seg_mtx is held --- */
 
+/* AIStore's mirror copies: the same name on other mountpaths. */
+static void
+drop_copies(struct cjob *j, const struct obj *o)
+{
+    struct store *s = j->m->store;
+    char          path[FQN_MAX], orig[FQN_MAX + 64];
+
+    for (unsigned i = 0; i < s->n; i++) {
+        if (s->mpaths[i] == j->m)
+            continue;
+        if (layout_obj(s->mpaths[i]->path, j->b, CT_OBJ, o->name, path) > 0)
+            later_add(j->m, path, NULL, 0);
+        if (o->long_form && layout_long(s->mpaths[i]->path, j->b, o->name, path, orig) > 0)
+            later_add(j->m, path, NULL, 0);
+    }
+}
+
 static void
 drop_parts(struct cjob *j, const struct obj *o, bool with_manifest)
 {
@@ -414,6 +431,8 @@ drop_parts(struct cjob *j, const struct obj *o, bool with_manifest)
         later_add(j->m, path, NULL, 0);
     if (o->staged != NULL)
         later_add(j->m, o->staged, NULL, 0);
+    if (o->info.copies > 1)
+        drop_copies(j, o);
     for (int hashed = 0; with_manifest && o->info.nchunks > 0 && hashed < 2; hashed++)
         if (layout_aux(j->m->path, j->b, CT_UFEST, o->name, hashed != 0, path) > 0)
             later_add(j->m, path, NULL, 0);

@@ -89,6 +89,61 @@ real_name(struct rebuild *rb, char name[OBJ_NAME_MAX + 1])
     meta_free(&rb->om);
 }
 
+/* Bytes and both xattrs of the file at rb->path into an unnamed file, or a work file, of m; the descriptor. */
+static int
+copy_file(struct rebuild *rb, struct mpath *m, char work[FQN_MAX])
+{
+    static const char *const xattrs[] = { LMETA_XATTR, OWN_XATTR };
+    char                     val[LMETA_MAX];
+    auto_close int           from = open(rb->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    int                      to;
+    ssize_t                  n = from < 0 ? -1 : 1;
+
+    work_name(m, rb->b, "copy", str_z(rb->path + rb->base), work);
+    to = open(work, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    while (to >= 0 && n > 0)
+        n = copy_file_range(from, NULL, to, NULL, 1u << 30, 0);
+    for (unsigned i = 0; to >= 0 && n == 0 && i < ARRAY_SIZE(xattrs); i++) {
+        ssize_t k = fgetxattr(from, xattrs[i], val, sizeof(val));
+
+        if (k > 0)
+            n = fsetxattr(to, xattrs[i], val, (size_t)k, 0);
+    }
+    if (to >= 0 && n < 0) {
+        (void)unlink(work);
+        fd_close(&to);
+    }
+    return to < 0 ? err_from_errno(errno) : to;
+}
+
+/*
+ * A copy of a mirrored object, on another mountpath than the one that owns the name: it serves nobody as long as the main copy is
+ * there, and takes its place when that is lost.
+ */
+static void
+copy_home(struct rebuild *rb, struct str name)
+{
+    struct mpath *m = mpath_of(rb->m->store, rb->b, name);
+    struct obj   *o = NULL;
+    char          to[FQN_MAX], work[FQN_MAX];
+    struct stat   st;
+    int           fd, rc;
+
+    if (!rb->start || m == NULL || layout_is_long(str_z(rb->path)) || layout_obj(m->path, rb->b, CT_OBJ, name, to) < 0 ||
+        lstat(to, &st) == 0 || errno != ENOENT)
+        return;
+    fd = open(rb->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    rc = fd < 0 ? err_from_errno(errno) : obj_load_fd(rb->m, rb->b, name, rb->path, fd, &o);
+    fd_close(&fd);
+    if (rc == 0 && o->info.copies > 1 && o->info.nchunks == 0) {
+        fd = copy_file(rb, m, work);
+        rc = fd < 0 ? fd : name_new(m, fd, work, to) < 0 ? -AIS_E_IO : row_follow(m, rb->b, name);
+        fd_close(&fd);
+        log_warn("a lost object was made again from its copy", { "file", LZ(to) }, { "copy", LZ(rb->path) }, { "error", LZ(rc < 0 ? err_text(rc) : "") });
+    }
+    obj_close(o);
+}
+
 static void
 rebuild_file(struct rebuild *rb)
 {
@@ -103,8 +158,9 @@ rebuild_file(struct rebuild *rb)
             return;
         }
     }
-    /* A mirror copy lists where the main replica lies; only the file at the mountpath that owns the name is indexed. */
-    if (mpath_of(rb->m->store, rb->b, name) == rb->m)
+    if (mpath_of(rb->m->store, rb->b, name) != rb->m)
+        copy_home(rb, name);
+    else if (!frag_is_replica(rb->m, rb->b, name))
         batch_add(rb, name);
 }
 

@@ -14,6 +14,7 @@
 #include <sys/types.h>
 
 #include "base/err.h"
+#include "base/sbuf.h"
 #include "core/bck_types.h"
 #include "run/run.h"
 #include "store/store_types.h"
@@ -140,6 +141,32 @@ int  store_list_next(struct list_cur *c, const struct lent **out, struct err *e)
 /* Continue at the first name >= key (forward only): skips virtual directories in O(log n). */
 int  store_list_seek(struct list_cur *c, struct str key, struct err *e);
 void store_list_close(struct list_cur *c);
+
+/* --- fragments: what AIStore's erasure coding left on this target (frag.c); all of them may park --- */
+struct frag {
+    struct ecmd   md;      /* strs point into the image */
+    char         *image;   /* the record's file */
+    size_t        n;
+    char          lmeta[LMETA_MAX]; /* a replica's metadata as on disk */
+    size_t        nlmeta;
+    int           fd;      /* the slice or replica; -1: this target owns the object and the record is the owner's */
+    uint64_t      size;
+    struct arena *mem;
+};
+/* -AIS_E_NOOBJ; verify: the content is hashed, -AIS_E_CKSUM. *out: frag_close. */
+int  frag_open(struct store *s, const struct bck *b, struct str name, bool verify, struct frag **out, struct err *e);
+void frag_close(struct frag *f); /* NULL is fine */
+int  frag_drop(struct store *s, const struct bck *b, struct str name, struct err *e); /* 0 also when there is none */
+/* Write the owner's record of an object that was made again from fragments. */
+int  frag_record(struct store *s, const struct bck *b, struct str name, const struct ecmd *md, struct err *e);
+bool frag_none(struct store *s, const struct bck *b); /* nothing of this bucket, certainly */
+bool obj_was_deleted(struct store *s, const struct bck *b, struct str name); /* a tombstone has the name */
+/* Names of all records, FRAG_BATCH at a time, in no order; 0 at the end. out is emptied first; read it with frag_name_next. */
+#define FRAG_BATCH 256
+struct frag_walk *frag_walk_new(struct store *s, const struct bck *b);
+unsigned          frag_walk_next(struct frag_walk *w, struct sbuf *out);
+void              frag_walk_free(struct frag_walk *w);
+bool              frag_name_next(const struct sbuf *names, size_t *at, struct str *name); /* *at: 0 to begin */
 
 /* --- mountpaths, space, state --- */
 unsigned store_mpaths(struct store *s, struct mpath_info *out, unsigned max); /* how many there are */

@@ -205,6 +205,10 @@ void trash_sweep(struct store *s);
 /* Rows follow the files. At the start: on the committer, all at once. Else from a thread that may block, in pieces. */
 int rebuild_bck(struct mpath *m, const struct bck *b, bool start, uint64_t *objects, struct err *e);
 
+/* --- frag.c --- */
+/* Is the file under this name here a replica that erasure coding made for another target's object? Blocks. */
+bool frag_is_replica(struct mpath *m, const struct bck *b, struct str name);
+
 /* --- bucket.c --- */
 int               bck_adopt_on(struct mpath *m, const struct bck *b, struct err *e);
 int               mpath_adopted(struct mpath *m);

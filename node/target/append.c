@@ -43,6 +43,8 @@ append_end(struct req *r, struct objreq *o, struct err *e)
         return rc;
     rc = append_flush(req_node(r)->store, &o->b, o->name, o->q.append_handle, &a.expect, e);
     cksum_context(e, obj_display(r, &o->b, o->name));
+    if (rc == 0)
+        frag_outdated(r, &o->b, o->name);
     return rc;
 }
 

@@ -152,6 +152,7 @@ act_mpt_complete(struct req *r, struct objreq *o, const struct actmsg *m)
         count_error(n, rc, STAT_ERR_PUT_N, STAT_ERR_IO_PUT_N);
         return resp_err(r, rc, &e);
     }
+    frag_outdated(r, &o->b, o->name);
     stat_inc(n->stats, STAT_PUT_N);
     resp_empty(r, 200);
 }

@@ -29,7 +29,16 @@ delete_object(struct req *r, struct objreq *o)
     int          rc;
 
     rc = obj_delete(n->store, &o->b, o->name, &e);
+    if (rc == -AIS_E_NOOBJ && o->b.ec) { /* what slices could bring back is there, and has to be deleted for good */
+        struct copier c = copier_of(r);
+
+        err_clear(&e);
+        rc = frag_restore(&c, &o->b, o->name, &e);
+        if (rc == 0)
+            rc = obj_delete(n->store, &o->b, o->name, &e);
+    }
     if (rc == 0) {
+        frag_outdated(r, &o->b, o->name);
         stat_inc(n->stats, STAT_DEL_N);
         return resp_empty(r, 200);
     }

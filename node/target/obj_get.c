@@ -188,7 +188,7 @@ h_target_obj_get(struct req *r)
         return resp_err(r, err_not_remote(&e, "blob-download", &o.b), &e);
     if (get_feature(r, &o) != NULL)
         return h_not_implemented(r, get_feature(r, &o));
-    rc = obj_open(n->store, &o.b, o.name, 0, &obj, &e);
+    rc = obj_open_or_restore(r, &o, 0, &obj, &e);
     if (rc == 0)
         rc = get_send(r, &o, obj, &g, &e);
     else if (rc == -AIS_E_NOOBJ)

@@ -245,7 +245,9 @@ h_target_obj_head(struct req *r)
     rc = objreq_init(r, &o, true, &e);
     if (rc < 0)
         return resp_err(r, rc, &e);
-    rc = obj_open(n->store, &o.b, o.name, OBJ_NO_FD | OBJ_NO_LRU, &obj, &e);
+    rc = obj_open_or_restore(r, &o, OBJ_NO_FD | OBJ_NO_LRU, &obj, &e);
+    if (rc == 0 || rc == -AIS_E_NOOBJ)
+        frag_say(r, &o, rc == 0);
     if (rc == 0)
         rc = head_answer(r, &o, obj_info(obj), &e);
     else if (rc == -AIS_E_NOOBJ)

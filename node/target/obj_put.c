@@ -102,6 +102,7 @@ put_object(struct req *r, struct objreq *o)
         count_error(n, rc, STAT_ERR_PUT_N, STAT_ERR_IO_PUT_N);
         return resp_err(r, rc, &e);
     }
+    frag_outdated(r, &o->b, o->name);
     stat_inc(n->stats, STAT_PUT_N);
     stat_add(n->stats, STAT_PUT_SIZE, obj_info(obj)->size);
     stat_add(n->stats, STAT_PUT_NS_TOTAL, (uint64_t)(clock_mono() - r->start));

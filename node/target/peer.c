@@ -112,14 +112,14 @@ copy_here(const struct copier *c, const struct source *s, const struct bck *b, s
 
 /* --- on another target --- */
 
-static struct str
-obj_path(const struct copier *c, const struct bck *b, struct str name)
+struct str
+obj_path(struct arena *a, const char *prefix, const struct bck *b, struct str name)
 {
     struct sbuf sb;
     struct str  path;
 
     sbuf_init(&sb, 64 * KIB);
-    sbuf_putz(&sb, "/v1/objects/");
+    sbuf_putz(&sb, prefix);
     url_encode_path(&sb, b->name);
     sbuf_putc(&sb, '/');
     url_encode_path(&sb, name);
@@ -130,7 +130,7 @@ obj_path(const struct copier *c, const struct bck *b, struct str name)
         sbuf_putz(&sb, "%23");
         url_encode_query(&sb, b->ns_name);
     }
-    path = sbuf_ok(&sb) ? arena_str(c->arena, sbuf_str(&sb)) : STR_NULL;
+    path = sbuf_ok(&sb) ? arena_str(a, sbuf_str(&sb)) : STR_NULL;
     sbuf_fini(&sb);
     return path;
 }
@@ -201,7 +201,7 @@ copy_there(const struct copier *c, const struct source *s, const struct snode *t
     struct hcall *hc = NULL;
     int           rc;
 
-    q.target = obj_path(c, b, name);
+    q.target = obj_path(c->arena, "/v1/objects/", b, name);
     if (h == NULL || q.target.p == NULL)
         return err_set(e, AIS_E_NOMEM, "no memory to send an object");
     q.base = str_z(to->data.url[0] != '\0' ? to->data.url : to->control.url);
@@ -263,7 +263,7 @@ obj_exists(const struct copier *c, const struct bck *b, struct str name, struct 
     } else if (owner == NULL) {
         return err_set(e, AIS_E_UNAVAIL, "no active targets");
     } else {
-        rc = node_call(c->n, owner, M_HEAD, obj_path(c, b, name), STR_NULL, c->arena, ERR_BODY, STALL_NS, &resp, e);
+        rc = node_call(c->n, owner, M_HEAD, obj_path(c->arena, "/v1/objects/", b, name), STR_NULL, c->arena, ERR_BODY, STALL_NS, &resp, e);
         if (rc < 0 && e->status == 404)
             rc = -AIS_E_NOOBJ;
     }

@@ -23,6 +23,8 @@ static const struct route routes[] = {
     { M_POST,   "/v1/objects/:bck/*obj",       h_target_obj_post,      ANY_NET },
     { M_PATCH,  "/v1/objects/:bck/*obj",       h_target_obj_patch,     ANY_NET },
     { M_POST,   "/v1/objects/:bck",            h_target_objs_post,     ANY_NET },
+    { M_GET,    "/v1/fragments/:bck/*obj",     h_target_frag_get,      INTRA },
+    { M_DELETE, "/v1/fragments/:bck/*obj",     h_target_frag_delete,   INTRA },
     { M_POST,   "/v1/buckets/:bck/_list",      h_target_bck_list,      INTRA },
     { M_POST,   "/v1/buckets/:bck/_summary",   h_target_bck_summary,   INTRA },
     { M_POST,   "/v1/buckets/:bck/_promote",   h_target_promote,       INTRA },
@@ -83,12 +85,18 @@ watermarks(struct store *s, const struct cluster_conf *c)
                          (unsigned)c->space.out_of_space);
 }
 
+/*
+ * Take over what is on the disks. Not before a cluster said which buckets there are: adoption is done once, and a target whose
+ * configuration is new, or AIStore's, knows none until it has joined.
+ */
 static int
 adopt_all(struct node *n, const struct bmd *m, struct err *e)
 {
     unsigned i;
     int      rc;
 
+    if (m->uuid[0] == '\0')
+        return 0;
     for (i = 0; i < m->n; i++) {
         rc = store_bck_adopt(n->store, &m->sorted[i]->bck, e);
         if (rc < 0)
@@ -127,6 +135,7 @@ target_stop(struct node *n)
 
     if (t == NULL)
         return;
+    frag_stop(t);
     if (n->store != NULL)
         store_close(n->store);
     n->store = NULL;
@@ -199,6 +208,7 @@ target_on_smap(struct node *n, struct smap *old, struct smap *nw, struct err *e)
     (void)e;
     if (n->store != NULL)
         store_set_fence(n->store, 0, 0, nw->version);
+    frag_settle(n);
     return 0;
 }
 

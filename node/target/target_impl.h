@@ -5,6 +5,7 @@
 
 #include <inttypes.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 
 #include "base/assert.h"
@@ -32,6 +33,10 @@ struct target {
     struct diskstat *disks;      /* last sample of each disk */
     unsigned        ndisks;
     int64_t         sampled_mono;
+    struct {
+        uint64_t bid, smap_ver;
+    } nofrags[32];               /* buckets of which nobody has fragments */
+    _Atomic bool    settled, settling, stopping; /* frag.c's fiber was begun; it runs; it shall end */
 };
 
 static inline struct target *
@@ -103,6 +108,22 @@ int  file_copy_to(const struct copier *c, int fd, uint64_t size, const struct bc
 /* Does the object exist, here or on its owner? 1, 0 or an error. May park. */
 int  obj_exists(const struct copier *c, const struct bck *b, struct str name, struct err *e);
 
+/* "/v1/objects/" or another prefix, bucket, name and the bucket's identity as a request target; never NULL but for memory. */
+struct str obj_path(struct arena *a, const char *prefix, const struct bck *b, struct str name);
+
+/* --- frag.c: objects of AIStore's erasure coding --- */
+/* obj_open; an erasure-coded object of ours that is missing is made again from slices or a replica, if they suffice. May park. */
+int  obj_open_or_restore(struct req *r, const struct objreq *o, unsigned flags, struct obj **out, struct err *e);
+/* 0: it is there now; -AIS_E_NOOBJ: nowhere; -AIS_E_UNAVAIL: who might have it does not answer. May park. */
+int  frag_restore(const struct copier *c, const struct bck *b, struct str name, struct err *e);
+/* The object was replaced or deleted: what other targets have of its earlier version goes. May park. */
+void frag_outdated(struct req *r, const struct bck *b, struct str name);
+/* In the answer to HEAD from a target: what it has of the object is outdated. May park. */
+void frag_say(struct req *r, const struct objreq *o, bool exists);
+/* Tell all owners what this target has fragments of, in the background, once. Any thread. */
+void frag_settle(struct node *n);
+void frag_stop(struct target *t); /* blocks */
+
 /* --- mpath.c --- */
 int      places_refresh(struct target *t);
 void     mpath_capacity_json(struct node *n, struct jw *w);
@@ -117,6 +138,7 @@ bool     disk_rotational(const char *disk);
 /* --- handlers --- */
 handler_f h_target_obj_get, h_target_obj_head, h_target_obj_put, h_target_obj_delete, h_target_obj_post, h_target_obj_patch;
 handler_f h_target_objs_post;
+handler_f h_target_frag_get, h_target_frag_delete;
 handler_f h_target_bck_list, h_target_bck_summary, h_target_bck_get, h_target_bck_head, h_target_bck_refuse;
 handler_f h_target_promote;
 handler_f h_target_daemon_get, h_target_mountpaths, h_target_xactions_get, h_target_xactions_put;
