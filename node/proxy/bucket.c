@@ -265,10 +265,9 @@ h_proxy_bck_head(struct req *r)
 
 /* --- list buckets --- */
 
-static void
-put_bck(struct jw *w, const struct bck *b)
+void
+put_bck_members(struct jw *w, const struct bck *b)
 {
-    jw_obj(w);
     jw_kstr(w, "name", b->name);
     jw_kstrz(w, "provider", provider_name(b->provider));
     jw_key(w, "namespace");
@@ -276,6 +275,13 @@ put_bck(struct jw *w, const struct bck *b)
     jw_kstr(w, "uuid", b->ns_uuid);
     jw_kstr(w, "name", b->ns_name);
     jw_obj_end(w);
+}
+
+static void
+put_bck(struct jw *w, const struct bck *b)
+{
+    jw_obj(w);
+    put_bck_members(w, b);
     jw_obj_end(w);
 }
 

@@ -52,6 +52,7 @@ int first_failure(struct bcast *b, unsigned n, struct err *e);
 void h_proxy_obj_redirect(struct req *r);
 void h_proxy_obj_post(struct req *r);
 /* bucket.c */
+void put_bck_members(struct jw *w, const struct bck *b); /* name, provider, namespace: into an open object */
 void h_proxy_bck_post(struct req *r);
 void h_proxy_bck_delete(struct req *r);
 void h_proxy_bck_patch(struct req *r);

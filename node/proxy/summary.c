@@ -13,7 +13,8 @@
 #include "proxy/proxy_impl.h"
 #include "run/fiber.h"
 
-#define KEEP_NS SEC_NS(600)
+#define KEEP_NS  SEC_NS(600)
+#define KEEP_MAX 256 /* whoever asks and never fetches must not fill the memory */
 
 struct summary {
     struct hnode node;
@@ -27,8 +28,7 @@ struct summary {
     int          rc;
     struct err   err;
     char        *json;     /* array of BsummResult */
-    int64_t      at;
-    unsigned     refs;     /* the table's and the fiber's; under the proxy's mutex */
+    int64_t      at;       /* when it was done */
 };
 
 static void
@@ -70,35 +70,44 @@ find_locked(struct proxy *p, struct str id)
     return NULL;
 }
 
-/* Old results make room. */
 static void
-expire_locked(struct proxy *p)
+forget_locked(struct proxy *p, struct summary *s)
 {
-    struct hnode *n, *next;
-    int64_t       now = clock_mono();
+    hmap_del(&p->summaries, &s->node);
+    summary_free(s);
+}
+
+/* Results are kept for ten minutes, but no more than so many: the oldest make room. False: that many are at work. */
+static bool
+room_locked(struct proxy *p)
+{
+    struct summary *oldest = NULL;
+    struct hnode   *n, *next;
+    int64_t         now = clock_mono();
 
     for (n = hmap_iter(&p->summaries, NULL); n != NULL; n = next) {
         struct summary *s = CONTAINER_OF(n, struct summary, node);
 
         next = hmap_iter(&p->summaries, n);
-        if (s->done && s->at + KEEP_NS < now) {
-            hmap_del(&p->summaries, n);
-            summary_free(s);
-        }
+        if (!s->done)
+            continue;
+        if (s->at + KEEP_NS < now)
+            forget_locked(p, s);
+        else if (oldest == NULL || s->at < oldest->at)
+            oldest = s;
     }
+    if (p->summaries.n < KEEP_MAX)
+        return true;
+    if (oldest != NULL)
+        forget_locked(p, oldest);
+    return oldest != NULL;
 }
 
 static void
 put_result(struct jw *w, const struct bck *b, const struct lso_sum *t)
 {
     jw_obj(w);
-    jw_kstr(w, "name", b->name);
-    jw_kstrz(w, "provider", provider_name(b->provider));
-    jw_key(w, "namespace");
-    jw_obj(w);
-    jw_kstr(w, "uuid", b->ns_uuid);
-    jw_kstr(w, "name", b->ns_name);
-    jw_obj_end(w);
+    put_bck_members(w, b);
     jw_key(w, "ObjCount");
     jw_obj(w);
     jw_ku64s(w, "obj_count_present", t->objects);
@@ -223,7 +232,7 @@ summary_start(struct req *r, const struct bck *one, struct str prefix, char id[1
     enum provider     prov = PROV_AIS;
     struct str        v;
     bool              all = !req_query(r, STR_LIT("provider"), &v) || !provider_by_name(v, &prov);
-    int               rc;
+    int               rc = 0;
 
     s->n = req_node(r);
     if (prefix.n > 0 && prefix.p[prefix.n - 1] == '*')
@@ -239,16 +248,15 @@ summary_start(struct req *r, const struct bck *one, struct str prefix, char id[1
     uuid_gen(s->id);
     memcpy(id, s->id, 16);
     pthread_mutex_lock(&p->mtx);
-    expire_locked(p);
-    hmap_add(&p->summaries, &s->node, id_hash(str_z(s->id)));
-    pthread_mutex_unlock(&p->mtx);
-    rc = fiber_spawn(loop_self(), "summary", summary_fiber, s);
-    if (rc < 0) {
-        pthread_mutex_lock(&p->mtx);
-        hmap_del(&p->summaries, &s->node);
-        pthread_mutex_unlock(&p->mtx);
+    if (room_locked(p))
+        rc = fiber_spawn(loop_self(), "summary", summary_fiber, s); /* on this loop: it runs when this fiber parks */
+    else
+        rc = -AIS_E_OVERLOAD;
+    if (rc == 0)
+        hmap_add(&p->summaries, &s->node, id_hash(str_z(s->id)));
+    else
         summary_free(s);
-    }
+    pthread_mutex_unlock(&p->mtx);
     return rc;
 }
 
