@@ -538,6 +538,14 @@ json_get_fold(const struct json_t *obj, const char *key)
     return NULL;
 }
 
+struct str
+json_text(const struct json_t *obj, const char *key)
+{
+    const json_t *v = json_object_get(obj, key);
+
+    return json_is_string(v) ? str_from(json_string_value(v), json_string_length(v)) : STR_NULL;
+}
+
 bool
 json_u64(const struct json_t *v, uint64_t *out)
 {

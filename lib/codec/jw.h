@@ -67,6 +67,8 @@ int json_read(struct str text, struct json_t **root, struct err *e);
 struct json_t *json_get_fold(const struct json_t *obj, const char *key);
 /* A 64-bit integer as AIStore writes them, a number or a string of digits. False (out untouched) for anything else and NULL. */
 bool json_u64(const struct json_t *v, uint64_t *out);
+/* Member `key` of an object when it is a string (borrowed), else {NULL,0}. */
+struct str json_text(const struct json_t *obj, const char *key);
 bool json_i64(const struct json_t *v, int64_t *out);
 
 #endif

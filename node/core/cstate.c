@@ -29,14 +29,6 @@ struct cstate {
 /* One operation: refuse (negative, *m untouched as far as anyone sees: it is thrown away) or change the copy *m. */
 typedef int op_f(struct mset *m, const json_t *cmd, struct err *e);
 
-static struct str
-jstr(const json_t *obj, const char *key)
-{
-    const json_t *v = json_object_get(obj, key);
-
-    return json_is_string(v) ? str_from(json_string_value(v), json_string_length(v)) : STR_NULL;
-}
-
 static int64_t
 cmd_now(const json_t *cmd)
 {
@@ -51,7 +43,7 @@ cmd_now(const json_t *cmd)
 static int
 op_init(struct mset *m, const json_t *cmd, struct err *e)
 {
-    struct str uuid = jstr(cmd, "uuid");
+    struct str uuid = json_text(cmd, "uuid");
     char       uuidz[40];
     unsigned   have;
     int        rc;
@@ -190,7 +182,7 @@ out:
 static int
 cmd_node(const struct mset *m, const json_t *cmd, const struct snode **out, struct err *e)
 {
-    struct str id = jstr(cmd, "id");
+    struct str id = json_text(cmd, "id");
 
     *out = smap_find(m->smap, id);
     return *out != NULL ? 0 : err_set(e, AIS_E_NONODE, "node \"%.*s\" does not exist", STR_FMT(id));
@@ -206,7 +198,7 @@ op_node_remove(struct mset *m, const json_t *cmd, struct err *e)
         return rc;
     if (n == m->smap->primary)
         return err_set(e, AIS_E_BADREQ, "%s is primary, cannot be removed", n->name);
-    mset_set_smap(m, smap_without_node(m->smap, jstr(cmd, "id")));
+    mset_set_smap(m, smap_without_node(m->smap, json_text(cmd, "id")));
     smap_staff_ic(m);
     return 0;
 }
@@ -225,7 +217,7 @@ op_node_flags(struct mset *m, const json_t *cmd, struct err *e)
     (void)json_u64(json_object_get(cmd, "clear"), &clear);
     if (((n->flags & ~clear) | set) == n->flags)
         return 0;
-    mset_set_smap(m, smap_with_flags(m->smap, jstr(cmd, "id"), set, clear));
+    mset_set_smap(m, smap_with_flags(m->smap, json_text(cmd, "id"), set, clear));
     smap_staff_ic(m);
     return 0;
 }
@@ -240,7 +232,7 @@ op_primary(struct mset *m, const json_t *cmd, struct err *e)
         return rc;
     if (n->role != ROLE_PROXY)
         return err_set(e, AIS_E_BADREQ, "%s is not a proxy", n->name);
-    mset_set_smap(m, smap_with_primary(m->smap, jstr(cmd, "id")));
+    mset_set_smap(m, smap_with_primary(m->smap, json_text(cmd, "id")));
     smap_staff_ic(m);
     conf_follow_primary(m);
     return 0;
@@ -254,10 +246,10 @@ cmd_bck_get(const json_t *cmd, struct bck *b, struct err *e)
     int           rc;
 
     memset(b, 0, sizeof(*b));
-    b->name = jstr(j, "name");
-    b->ns_uuid = jstr(j, "ns_uuid");
-    b->ns_name = jstr(j, "ns_name");
-    if (b->name.n == 0 || !provider_by_name(jstr(j, "provider"), &b->provider))
+    b->name = json_text(j, "name");
+    b->ns_uuid = json_text(j, "ns_uuid");
+    b->ns_name = json_text(j, "ns_name");
+    if (b->name.n == 0 || !provider_by_name(json_text(j, "provider"), &b->provider))
         return err_set(e, AIS_E_BADREQ, "command without a bucket");
     /* The proposer has checked; but what gets into the state must come out of a snapshot again. */
     rc = bck_name_check(b->name, e);
@@ -284,6 +276,18 @@ err_no_bucket(struct err *e, const struct bck *b)
     char name[BCK_DISPLAY_MAX];
 
     return err_set(e, AIS_E_NOBCK, "bucket \"%s\" does not exist", bck_display(b, name));
+}
+
+/* The bucket that the command is about, as it is now. */
+static int
+cmd_bucket(const struct mset *m, const json_t *cmd, struct bck *b, const struct bucket **out, struct err *e)
+{
+    int rc = cmd_bck_get(cmd, b, e);
+
+    if (rc < 0)
+        return rc;
+    *out = bmd_find(m->bmd, b);
+    return *out != NULL ? 0 : err_no_bucket(e, b);
 }
 
 /* {"op":"bck-create","bck","props":BpropsToSet?,"now"}: settings are the cluster's defaults of this moment of the log. */
@@ -318,12 +322,11 @@ op_bck_destroy(struct mset *m, const json_t *cmd, struct err *e)
     const struct bucket *bk;
     struct bck           b;
     int64_t              created;
-    int                  rc = cmd_bck_get(cmd, &b, e);
+    int                  rc = cmd_bucket(m, cmd, &b, &bk, e);
 
     if (rc < 0)
         return rc;
-    bk = bmd_find(m->bmd, &b);
-    if (bk == NULL || (json_i64(json_object_get(cmd, "created"), &created) && created != bk->props.created))
+    if (json_i64(json_object_get(cmd, "created"), &created) && created != bk->props.created)
         return err_no_bucket(e, &b);
     mset_set_bmd(m, bmd_without_bucket(m->bmd, &b));
     return 0;
@@ -336,13 +339,10 @@ op_bck_set_props(struct mset *m, const json_t *cmd, struct err *e)
     struct bck           b;
     struct bprops        p;
     bool                 force = false;
-    int                  rc = cmd_bck_get(cmd, &b, e);
+    int                  rc = cmd_bucket(m, cmd, &b, &bk, e);
 
     if (rc < 0)
         return rc;
-    bk = bmd_find(m->bmd, &b);
-    if (bk == NULL)
-        return err_no_bucket(e, &b);
     p = bk->props;
     rc = bprops_set_json(&p, json_object_get(cmd, "props"), m->smap->nactive, &force, e);
     if (rc < 0)
@@ -357,13 +357,10 @@ op_bck_reset_props(struct mset *m, const json_t *cmd, struct err *e)
     const struct bucket *bk;
     struct bck           b;
     struct bprops        p;
-    int                  rc = cmd_bck_get(cmd, &b, e);
+    int                  rc = cmd_bucket(m, cmd, &b, &bk, e);
 
     if (rc < 0)
         return rc;
-    bk = bmd_find(m->bmd, &b);
-    if (bk == NULL)
-        return err_no_bucket(e, &b);
     bprops_default(&p, m->conf, b.provider);
     p.bid = bk->props.bid; /* what the bucket is, not how it is set */
     p.created = bk->props.created;
@@ -483,10 +480,10 @@ cstate_apply(void *ctx, uint64_t index, struct str cmd, struct err *result)
     rc = json_read(cmd, &j, result);
     if (rc < 0)
         return rc;
-    fn = op_find(jstr(j, "op"));
+    fn = op_find(json_text(j, "op"));
     if (fn == NULL) {
         /* A newer version wrote this; the feature level will keep it from happening. Going on would be to differ in silence. */
-        log_error("unknown metadata command", { "index", LU64(index) }, { "op", LSTR(jstr(j, "op")) });
+        log_error("unknown metadata command", { "index", LU64(index) }, { "op", LSTR(json_text(j, "op")) });
         rc = err_set(result, AIS_E_NOTIMPL, "unknown metadata command");
         json_decref(j);
         return rc;

@@ -66,14 +66,6 @@ candidates(struct node *n, char (*cand)[300])
     return nc;
 }
 
-static struct str
-jstr(const json_t *obj, const char *key)
-{
-    const json_t *v = json_object_get(obj, key);
-
-    return json_is_string(v) ? str_from(json_string_value(v), json_string_length(v)) : STR_NULL;
-}
-
 /* Ask one address who is primary: id and control URL into *to. */
 static int
 ask_primary(struct node *n, const char *url, struct arena *mem, struct snode *to, char uuid[40], struct err *e)
@@ -96,11 +88,11 @@ ask_primary(struct node *n, const char *url, struct arena *mem, struct snode *to
     p = json_object_get(smap, "Primary");
     memset(to, 0, sizeof(*to));
     to->role = ROLE_PROXY;
-    if (!node_id_valid(jstr(p, "id")) || !str_copyz(jstr(p, "id"), to->id, sizeof(to->id)) ||
-        !str_copyz(jstr(p, "control_url"), to->control.url, sizeof(to->control.url)) || to->control.url[0] == '\0')
+    if (!node_id_valid(json_text(p, "id")) || !str_copyz(json_text(p, "id"), to->id, sizeof(to->id)) ||
+        !str_copyz(json_text(p, "control_url"), to->control.url, sizeof(to->control.url)) || to->control.url[0] == '\0')
         rc = err_set(e, AIS_E_UNAVAIL, "%s: knows no primary", url);
     snprintf(to->name, sizeof(to->name), "p[%s]", to->id);
-    str_copyz(jstr(smap, "uuid"), uuid, 40);
+    str_copyz(json_text(smap, "uuid"), uuid, 40);
     json_decref(j);
     return rc;
 }
@@ -308,7 +300,7 @@ reply_meta(struct req *r, const uint64_t have[MI_COUNT])
 static int
 uuid_same(struct node *n, const json_t *j, const char *who, struct err *e)
 {
-    struct str   theirs = jstr(j, "uuid");
+    struct str   theirs = json_text(j, "uuid");
     struct mset *cur = member_cur(n);
     int          rc = 0;
 

@@ -266,7 +266,10 @@ conf_everywhere(struct node *n, const char *action, const json_t *value, struct 
         if (strcmp(v.smap->nodes[i].id, n->id) != 0)
             b[nb++].to = &v.smap->nodes[i];
     }
-    (void)node_bcast(n, b, nb, M_PUT, target, sbuf_str(&body), mem, 64 * KIB, v.conf->timeout.max_keepalive);
+    if (sbuf_ok(&body))
+        (void)node_bcast(n, b, nb, M_PUT, target, sbuf_str(&body), mem, 64 * KIB, v.conf->timeout.max_keepalive);
+    else
+        rc = err_set(e, AIS_E_TOOBIG, "%s: too large", action);
     for (i = 0; i < nb; i++) {
         if (b[i].rc < 0 && rc == 0) {
             rc = b[i].rc;

@@ -243,7 +243,7 @@ def kill_the_primary_while_metadata_changes(f):
     for _ in range(8):
         meanwhile(0.2 + rnd.random() * 0.4)
         os.kill(f.pid(0), signal.SIGKILL)
-        within(5, "the primary is gone", lambda: not os.path.exists("/proc/%d" % f.pid(0)) or _zombie(f.pid(0)))
+        within(10, "the primary is gone", lambda: _zombie(f.pid(0)) and _refused(f.proxy()))
         f.start_alone(0)
         f.ready(0)
     meanwhile(0.5)
@@ -262,6 +262,14 @@ def kill_the_primary_while_metadata_changes(f):
     want = f.bmd(f.proxy())
     for i in range(1, PROXIES + TARGETS):
         within(5, "node %d has the primary's buckets" % i, lambda i=i: f.bmd(f.port + i) == want)
+
+
+def _refused(port):
+    try:
+        socket.create_connection((HOST, port), 2).close()
+        return False
+    except ConnectionRefusedError:
+        return True
 
 
 def _zombie(pid):
