@@ -223,7 +223,7 @@ look_around(struct mpath *m)
         return;
     m->checked_at = now;
     mpath_stat(m);
-    mpath_trouble(m, 0);
+    mpath_check(m);
     if (atomic_load(&m->adopted))
         (void)purge_tombs(m);
 }

@@ -25,6 +25,27 @@ gen_next(struct store *s)
                          .counter = atomic_fetch_add(&s->counter, 1) };
 }
 
+struct gen
+gen_after(struct store *s, const struct obj *old)
+{
+    struct gen g = gen_next(s);
+
+    if (old != NULL && gen_cmp(&g, &old->info.gen) <= 0) {
+        g = old->info.gen;
+        g.counter++;
+    }
+    return g;
+}
+
+void
+gen_seen(struct store *s, const struct gen *g)
+{
+    uint64_t now = atomic_load(&s->counter);
+
+    while (now <= g->counter && !atomic_compare_exchange_weak(&s->counter, &now, g->counter + 1))
+        ;
+}
+
 void
 entry_of(const struct obj *o, struct ientry *en)
 {

@@ -314,18 +314,23 @@ mpath_fail(struct mpath *m, const char *why)
     cache_drop_all(m->store, 0, m);
 }
 
+void
+mpath_check(struct mpath *m)
+{
+    if (index_failed(m->index))
+        mpath_fail(m, "bus error in the index");
+    else if (!still_there(m))
+        mpath_fail(m, "it is gone");
+    else if (!readable(m))
+        mpath_fail(m, "it cannot be read");
+}
+
 static void
 check_blocking(void *arg)
 {
     struct mpath *m = arg;
 
-    if (index_failed(m->index))
-        mpath_fail(m, "bus error in the index");
-    else if (!still_there(m))
-        mpath_fail(m, "it is gone");
-    else if (atomic_load(&m->troubled) && !readable(m))
-        mpath_fail(m, "it cannot be read");
-    atomic_store(&m->troubled, false);
+    mpath_check(m);
     atomic_store(&m->checking, false);
     atomic_fetch_sub(&m->store->trash_busy, 1);
 }
@@ -335,10 +340,8 @@ mpath_trouble(struct mpath *m, int rc)
 {
     if (rc == -AIS_E_IO)
         atomic_fetch_add(&m->store->io_errors, 1);
-    if (rc != 0 && rc != -AIS_E_IO && rc != -AIS_E_NOENT && rc != -AIS_E_READONLY)
+    if (rc != -AIS_E_IO && rc != -AIS_E_NOENT && rc != -AIS_E_READONLY)
         return;
-    if (rc != 0)
-        atomic_store(&m->troubled, true);
     if (atomic_load(&m->state) == MPATH_FAILED || atomic_exchange(&m->checking, true))
         return;
     atomic_fetch_add(&m->store->trash_busy, 1); /* store_close waits */

@@ -244,6 +244,17 @@ set_version(struct cjob *j, char out[68])
     j->meta->version = str_z(out);
 }
 
+static void
+set_gen(struct cjob *j)
+{
+    if (!j->attrs->from_peer) {
+        j->gen = gen_after(j->m->store, j->old);
+        return;
+    }
+    j->gen = j->attrs->gen;
+    gen_seen(j->m->store, &j->gen);
+}
+
 /* --- names --- */
 
 /* Give an unnamed file its first name. */
@@ -514,9 +525,9 @@ put_prepare(struct cjob *j)
 {
     int rc;
 
-    j->gen = j->attrs->from_peer ? j->attrs->gen : gen_next(j->m->store);
-    j->own = (struct own){ .gen = j->gen };
     j->old = present(j->m, j->b, j->name, false);
+    set_gen(j);
+    j->own = (struct own){ .gen = j->gen };
     if (same_content(j)) {
         j->noop = true;
         j->out = obj_ref(j->old);
@@ -619,8 +630,8 @@ delete_prepare(struct cjob *j)
 {
     struct sbuf v;
 
-    j->gen = gen_next(j->m->store);
     j->old = present(j->m, j->b, j->name, true);
+    j->gen = gen_after(j->m->store, j->old);
     j->path = j->old != NULL ? keep(j, j->old->fqn) : unreadable(j);
     if (j->path != NULL)
         return 0;
@@ -685,8 +696,8 @@ merge_custom(struct cjob *j, struct lmeta *m)
 static int
 custom_prepare(struct cjob *j)
 {
-    j->gen = gen_next(j->m->store);
     j->old = present(j->m, j->b, j->name, true);
+    j->gen = gen_after(j->m->store, j->old);
     if (j->old == NULL)
         return err_set(&j->e, AIS_E_NOOBJ, "%.*s does not exist", STR_FMT(j->name));
     j->path = keep(j, j->old->fqn);
@@ -736,8 +747,8 @@ move_prepare(struct cjob *j)
 {
     char path[FQN_MAX];
 
-    j->gen = gen_next(j->m->store);
     j->old = present(j->m, j->b, j->name, true);
+    j->gen = gen_after(j->m->store, j->old);
     if (j->old == NULL)
         return err_set(&j->e, AIS_E_NOOBJ, "%.*s does not exist", STR_FMT(j->name));
     j->over = present(j->m, j->b, j->to, true);
@@ -809,9 +820,9 @@ chunked_prepare(struct cjob *j)
 {
     int rc;
 
-    j->gen = j->attrs->from_peer ? j->attrs->gen : gen_next(j->m->store);
-    j->own = (struct own){ .gen = j->gen, .upload = j->ufest->id };
     j->old = present(j->m, j->b, j->name, true);
+    set_gen(j);
+    j->own = (struct own){ .gen = j->gen, .upload = j->ufest->id };
     j->meta->lid |= LID_CHUNKED;
     j->fd = open(j->work, O_RDWR | O_CLOEXEC);
     rc = j->fd < 0 ? err_from_errno(errno) : prepare_meta(j);

@@ -63,7 +63,7 @@ struct mpath {
     bool           unclean;   /* the machine went down while it was in use: what the journal names is verified */
     size_t         xattr_max; /* bytes of xattr values that one file may have */
     _Atomic uint64_t seq;     /* names of work files */
-    _Atomic bool   troubled, checking;
+    _Atomic bool   checking;
 
     struct arena  *arena;     /* committer only: one group */
     struct sbuf    group;     /* committer only: the journal group being made */
@@ -190,6 +190,7 @@ void          mpath_close(struct mpath *m);
 void          mpath_stat(struct mpath *m);
 /* An operation failed: count it, and look in the background whether the mountpath is still there. Any thread. */
 void          mpath_trouble(struct mpath *m, int rc);
+void          mpath_check(struct mpath *m);    /* look now. Blocks */
 bool          mpath_alive(struct mpath *m);    /* false: it is gone, and has been reported. Blocks shortly */
 int           mkdirs(const char *path);        /* like mkdir -p; blocks */
 int           mkdirs_parent(const char *path); /* the folders above path */
@@ -299,6 +300,9 @@ int  commit_fn(struct mpath *m, int (*fn)(struct cjob *j), void *arg); /* run fn
 void commit_batch(void *ctx, struct wjobs *batch);
 void entry_of(const struct obj *o, struct ientry *en);
 struct gen gen_next(struct store *s);
+/* A local change's: newer than what it replaces (NULL: nothing), whoever gave that its generation. */
+struct gen gen_after(struct store *s, const struct obj *old);
+void gen_seen(struct store *s, const struct gen *g); /* of a peer: our own go on above it */
 
 /* --- ops.c: committer only --- */
 struct cop_def {
