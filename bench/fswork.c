@@ -172,9 +172,9 @@ int
 main(int argc, char **argv)
 {
     if (argc == 6 && strcmp(argv[1], "files") == 0)
-        return files(argv[2], strtoul(argv[3], NULL, 10), strtoul(argv[4], NULL, 10), atoi(argv[5]));
+        return files(argv[2], strtoul(argv[3], NULL, 10), strtoul(argv[4], NULL, 10), (int)strtol(argv[5], NULL, 10));
     if (argc == 4 && strcmp(argv[1], "sink") == 0)
-        sink(atoi(argv[2]), argv[3]);
+        sink((int)strtol(argv[2], NULL, 10), argv[3]);
     fprintf(stderr, "usage: fswork files DIR SIZE XATTR N | fswork sink PORT DIR\n");
     return 2;
 }
