@@ -267,7 +267,7 @@ def until(what, seconds=10):
         wrong = list(what())
         if not wrong or time.time() > deadline:
             return wrong
-        time.sleep(0.1)
+        time.sleep(0.05)
 
 
 def everything(tag, objects):

@@ -515,14 +515,15 @@ def bucket_properties_are_set_one_by_one_and_reset():
         for k in path:
             got = got[k]
         same(got, want, str(value))
-    # access is 771 = ro now: setting is refused, and so is everything that writes
-    expect(ask("PATCH", "/v1/buckets/" + b, act("set-bprops", {"access": "su"})), 403)
+    # access is 771 = ro now: everything that writes is refused; without authentication properties may always be changed, as in AIStore
     expect(ask("PUT", "/v1/objects/%s/o" % b, b"x"), 403, "PUT access denied")
     expect(ask("PUT", "/v1/objects/%s/o?append_type=append" % b, b"x"), 403, "APPEND access denied")
     expect(ask("POST", "/v1/objects/%s/o" % b, act("rename-obj", None, "p")), 403, "MOVE-OBJECT access denied")
     expect(ask("DELETE", "/v1/objects/%s/o" % b), 403, "DELETE-OBJECT access denied")
     expect(ask("DELETE", "/v1/buckets/" + b, act("destroy-bck")), 403)
     expect(follow("GET", "/v1/objects/%s/o" % b), 404)
+    expect(ask("PATCH", "/v1/buckets/" + b, act("set-bprops", {"access": "su"})), 200)
+    expect(follow("PUT", "/v1/objects/%s/o" % b, b"x"), 200)
     b = bucket("api-props2", {"mirror": {"enabled": True, "copies": 2}, "versioning": {"enabled": False}})
     expect(ask("PATCH", "/v1/buckets/" + b, act("reset-bprops")), 200)
     got = props(b)
