@@ -370,6 +370,7 @@ store_bck_destroy(struct store *s, const struct bck *b, struct err *e)
 {
     int rc, first = 0;
 
+    unknow(s, b->bid); /* before the folders go: what is committed later would make them again */
     for (unsigned i = 0; i < s->n; i++) {
         if (atomic_load(&s->mpaths[i]->state) == MPATH_FAILED)
             continue;
@@ -378,7 +379,6 @@ store_bck_destroy(struct store *s, const struct bck *b, struct err *e)
     }
     cache_drop_all(s, b->bid, NULL);
     mpt_drop_bck(s, b->bid);
-    unknow(s, b->bid);
     forget_start(s, NULL, b->bid);
     trash_sweep(s);
     return first < 0 ? err_fill(e, first) : 0;

@@ -16,13 +16,25 @@
 #include "base/util.h"
 #include "store/store_impl.h"
 
+/* The counter follows the clock, so that the age of a tombstone can be told from it, and never goes back or stands. */
+static uint64_t
+counter_next(struct store *s)
+{
+    uint64_t was = atomic_load(&s->counter), now = (uint64_t)clock_real(), next;
+
+    do
+        next = MAX(was + 1, now);
+    while (!atomic_compare_exchange_weak(&s->counter, &was, next));
+    return next;
+}
+
 struct gen
 gen_next(struct store *s)
 {
     return (struct gen){ .epoch = atomic_load(&s->epoch),
                          .term = atomic_load(&s->term),
                          .smap_ver = atomic_load(&s->smap_ver),
-                         .counter = atomic_fetch_add(&s->counter, 1) };
+                         .counter = counter_next(s) };
 }
 
 struct gen
@@ -146,13 +158,29 @@ journal_group(struct mpath *m, struct wjobs *batch, bool *flush)
         jgroup_end(&m->group, m->journal.seg.nr);
         rc = journal_append(&m->journal, &m->group);
     }
-    if (rc == 0 && *flush && fdatasync(m->journal.seg.fd) < 0)
-        rc = err_from_errno(errno);
+    if (rc == 0 && *flush)
+        rc = journal_flush(&m->journal);
     atomic_fetch_add_explicit(&m->store->journal_bytes, m->group.n, memory_order_relaxed);
     return rc;
 }
 
 /* --- groups --- */
+
+/*
+ * May the object be changed here? While a body was on its way its bucket may have been destroyed, or mountpaths have come and gone, so
+ * that nobody would look for the object here: then nothing is acknowledged.
+ */
+static int
+belongs(struct mpath *m, struct cjob *j)
+{
+    if (atomic_load(&m->state) == MPATH_FAILED)
+        return err_set(&j->e, AIS_E_IO, "mountpath %s failed", m->path);
+    if (bck_known(m->store, j->b->bid) == NULL)
+        return err_set(&j->e, AIS_E_NOBCK, "bucket %.*s does not exist", STR_FMT(j->b->name));
+    if (mpath_of(m->store, j->b, j->name) != m)
+        return err_set(&j->e, AIS_E_UNAVAIL, "%.*s: mountpaths have changed, try again", STR_FMT(j->name));
+    return 0;
+}
 
 static void
 prepare(struct mpath *m, struct cjob *j)
@@ -161,12 +189,9 @@ prepare(struct mpath *m, struct cjob *j)
     j->e.code = 0;
     if (j->op == COP_FN)
         return;
-    if (atomic_load(&m->state) == MPATH_FAILED) {
-        j->rc = err_set(&j->e, AIS_E_IO, "mountpath %s failed", m->path);
-        j->ready = false;
-        return;
-    }
-    j->rc = cop_defs[j->op].prepare(j);
+    j->rc = belongs(m, j);
+    if (j->rc == 0)
+        j->rc = cop_defs[j->op].prepare(j);
     j->ready = j->rc == 0;
     if (!j->ready)
         job_undo(j);

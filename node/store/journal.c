@@ -131,6 +131,7 @@ seg_new(struct journal *j, uint64_t nr, struct jseg *s)
     (void)fallocate(s->fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)j->prealloc);
     s->nr = nr;
     s->at = 0;
+    s->named = false;
     return 0;
 }
 
@@ -225,6 +226,23 @@ journal_append(struct journal *j, const struct sbuf *group)
     if (n != (ssize_t)group->n)
         return n < 0 ? err_from_errno(errno) : -AIS_E_NOSPACE;
     j->seg.at += group->n;
+    return 0;
+}
+
+/* The name too: a segment that is used again has its size already, so that syncing its data need not bring the new name along. */
+int
+journal_flush(struct journal *j)
+{
+    auto_close int dir = -1;
+
+    if (fdatasync(j->seg.fd) < 0)
+        return err_from_errno(errno);
+    if (j->seg.named)
+        return 0;
+    dir = open(j->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir < 0 || fsync(dir) < 0)
+        return err_from_errno(errno);
+    j->seg.named = true;
     return 0;
 }
 

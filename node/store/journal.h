@@ -46,6 +46,7 @@ struct jseg {
     int      fd;
     uint64_t nr;
     uint64_t at; /* bytes written */
+    bool     named; /* its name is on stable storage */
 };
 struct journal {
     char        dir[300];
@@ -57,6 +58,7 @@ struct journal {
 int      journal_open(const char *dir, uint64_t fs_bytes, struct journal *j, struct err *e);
 void     journal_close(struct journal *j);
 int      journal_append(struct journal *j, const struct sbuf *group);
+int      journal_flush(struct journal *j); /* what was appended is on stable storage, and will be found */
 /* Close the present segment (to *out) and begin the next. On failure nothing has changed. */
 int      journal_rotate(struct journal *j, struct jseg *out);
 void     journal_release(struct journal *j, struct jseg *s); /* no longer needed: reused or removed */

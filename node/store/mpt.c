@@ -40,6 +40,7 @@ struct upload {
     struct kv     custom[LMETA_MAX_CUSTOM];
     struct arena *arena; /* name, custom */
     int64_t       created;
+    struct cksum  expect; /* of the whole content, by the client: compared at completion; not in the log */
 };
 
 /*
@@ -133,6 +134,7 @@ upload_new(struct mpath *m, uint64_t bid, struct str name, const struct kv *cust
 
     u->m = m;
     u->bid = bid;
+    u->expect.type = CKSUM_NONE;
     u->arena = arena_new(256, 2 * MIB);
     u->name = arena_str(u->arena, name);
     for (unsigned i = 0; i < ncustom && i < LMETA_MAX_CUSTOM; i++)
@@ -266,6 +268,25 @@ upload_again(struct mpath *m, uint64_t bid, const char *id, struct str log)
     return u;
 }
 
+/*
+ * Was the upload completed, and only its log is left? The process went down before the log was removed, or the removal was lost with
+ * the power. Its parts are the object's chunks now: nobody may replace or remove them.
+ */
+static bool
+is_completed(const struct upload *u, const struct bck *b)
+{
+    struct obj *o;
+    bool        is = false;
+
+    if (obj_load(u->m, b, u->name, false, &o, NULL) < 0)
+        return false;
+    for (unsigned i = 1; i < o->info.nchunks && !is; i++)
+        for (unsigned k = 0; k < u->n && !is; k++)
+            is = strcmp(o->chunks[i].path, u->parts[k].path) == 0;
+    obj_close(o);
+    return is;
+}
+
 struct recovering {
     struct store     *s;
     const struct bck *b;
@@ -291,8 +312,14 @@ recover_blocking(void *arg)
         if (de->d_name[0] == '.' || file_slurp(path, 64 * MIB, &p, &n) < 0)
             continue;
         u = upload_again(r->m, r->b->bid, de->d_name, str_from(p, n));
-        if (u != NULL)
+        if (u != NULL && is_completed(u, r->b)) {
+            if (u->parts[0].num == 1)
+                (void)unlink(u->parts[0].path); /* a second name of the object's file */
+            uplog_remove(u);
+            upload_free(u);
+        } else if (u != NULL) {
             upload_add(r->s, u);
+        }
         free(p);
     }
     if (d != NULL)
@@ -333,9 +360,12 @@ mpt_create(struct store *s, const struct bck *b, struct str name, const struct p
         return err_set(e, AIS_E_IO, "no mountpaths are available");
     if (a->ncustom >= LMETA_MAX_CUSTOM)
         return err_set(e, AIS_E_TOOBIG, "%.*s: more than %d custom metadata entries", STR_FMT(name), LMETA_MAX_CUSTOM - 1);
+    if (custom_ours(a->custom, a->ncustom, name, e) < 0)
+        return -AIS_E_INVAL;
     l.u = upload_new(m, b->bid, name, a->custom, a->ncustom);
     make_id(l.u->id);
     l.u->created = clock_real();
+    l.u->expect = a->expect;
     if (layout_part(m->path, b, name, str_z(l.u->id), 1, path) < 0)
         l.rc = -AIS_E_INVAL;
     else
@@ -472,6 +502,7 @@ remove_parts(void *arg)
 static void
 remove_log(void *arg)
 {
+    FAIL_POINT("upload.unlog", return);
     uplog_remove(arg);
 }
 
@@ -541,46 +572,72 @@ mpt_drop_bck(struct store *s, uint64_t bid)
 
 /* The whole object's checksum, over all parts in order. In durable mode they are brought to stable storage on the way. */
 struct whole_hash {
-    struct upload  *u;
-    enum cksum_type type;
-    bool            durable;
-    struct cksum    out;
-    int             rc;
+    struct upload   *u;
+    bool             durable;
+    struct cksum_run h[2]; /* the bucket's type; the client's, when that is another one, else none */
+    struct cksum     out[2];
+    int              rc;
 };
 
+/* fsync: not only the bytes must be there after a power cut but also the name that the part got since they were synced. */
 static int
-hash_part(const struct part *p, struct cksum_run *h, char *buf, size_t cap, bool durable)
+hash_part(struct whole_hash *w, const struct part *p, char *buf, size_t cap)
 {
     auto_close int fd = open(p->path, O_RDONLY | O_CLOEXEC);
+    bool           hash = w->h[0].type != CKSUM_NONE || w->h[1].type != CKSUM_NONE;
     ssize_t        k = fd < 0 ? -1 : 1;
     uint64_t       n = 0;
 
-    while (h->type != CKSUM_NONE && k > 0 && (k = read(fd, buf, cap)) > 0) {
-        cksum_update(h, buf, (size_t)k);
+    while (hash && k > 0 && (k = read(fd, buf, cap)) > 0) {
+        cksum_update(&w->h[0], buf, (size_t)k);
+        cksum_update(&w->h[1], buf, (size_t)k);
         n += (uint64_t)k;
     }
-    if (k < 0 || (durable && fdatasync(fd) < 0))
+    if (k < 0 || (w->durable && fsync(fd) < 0))
         return err_from_errno(errno);
-    return h->type != CKSUM_NONE && n != p->size ? -AIS_E_IO : 0;
+    return hash && n != p->size ? -AIS_E_IO : 0;
 }
 
 static void
 hash_parts(void *arg)
 {
     struct whole_hash *w = arg;
-    struct cksum_run   h = { .type = CKSUM_NONE };
     size_t             cap = 256 * KIB;
     char              *buf = malloc(cap);
 
-    w->out.type = CKSUM_NONE;
-    w->rc = buf == NULL ? -AIS_E_NOMEM : w->type == CKSUM_NONE ? 0 : cksum_init(&h, w->type);
+    w->rc = buf == NULL ? -AIS_E_NOMEM : 0;
     for (unsigned i = 0; w->rc == 0 && i < w->u->n; i++)
-        w->rc = hash_part(&w->u->parts[i], &h, buf, cap, w->durable);
-    if (h.type != CKSUM_NONE) {
-        cksum_final(&h, &w->out);
-        cksum_fini(&h);
-    }
+        w->rc = hash_part(w, &w->u->parts[i], buf, cap);
     free(buf);
+}
+
+/* out[0]: by the bucket's type. -AIS_E_CKSUM when the client told another checksum. May park. */
+static int
+whole_cksum(struct whole_hash *w, enum cksum_type type, struct err *e)
+{
+    const struct cksum *expect = &w->u->expect, *got;
+    bool                two = expect->type != CKSUM_NONE && expect->type != type;
+    int                 rc = cksum_init(&w->h[0], type);
+
+    if (rc == 0) {
+        rc = cksum_init(&w->h[1], two ? expect->type : CKSUM_NONE);
+        if (rc < 0)
+            cksum_fini(&w->h[0]);
+    }
+    if (rc < 0)
+        return err_set(e, -rc, "cannot read the parts: %s", err_text(rc));
+    if (type != CKSUM_NONE || two || w->durable)
+        offload(hash_parts, w);
+    for (int i = 0; i < 2; i++) {
+        cksum_final(&w->h[i], &w->out[i]);
+        cksum_fini(&w->h[i]);
+    }
+    if (w->rc < 0)
+        return err_set(e, -w->rc, "cannot read the parts: %s", err_text(w->rc));
+    got = &w->out[two];
+    if (expect->type != CKSUM_NONE && !cksum_eq(got, expect))
+        return err_set(e, AIS_E_CKSUM, "BAD DATA CHECKSUM: %s(%s != %s)", cksum_name(got->type), expect->value, got->value);
+    return 0;
 }
 
 /* What was uploaded must be 1..n without a gap, and the client's list must name exactly that, in any order. */
@@ -646,19 +703,17 @@ mpt_complete(struct store *s, const struct bck *b, struct str name, struct str i
 {
     struct upload    *u;
     struct nhold      h;
-    struct whole_hash w = { .type = b->cksum, .durable = b->durable };
+    struct whole_hash w = { .durable = b->durable };
     int               rc = upload_hold(s, b, name, id, &h, &u, e);
 
     if (rc < 0)
         return rc;
     w.u = u;
     rc = check_parts(u, parts, n, e);
-    if (rc == 0 && (b->cksum != CKSUM_NONE || b->durable)) {
-        offload(hash_parts, &w);
-        rc = w.rc < 0 ? err_set(e, -w.rc, "cannot read the parts: %s", err_text(w.rc)) : 0;
-    }
     if (rc == 0)
-        rc = complete(s, b, u, &w.out, out, e);
+        rc = whole_cksum(&w, b->cksum, e);
+    if (rc == 0)
+        rc = complete(s, b, u, &w.out[0], out, e);
     if (rc < 0) {
         nunlock(&s->names, &h);
         return rc;

@@ -115,14 +115,18 @@ encode_trimmed(struct lmeta *meta, size_t max, void *raw)
     return n;
 }
 
-/* Both xattrs. The side record, if there is one, takes effect by our own xattr: that goes first then, else last. */
+/*
+ * Both xattrs. The side record, if there is one, takes effect by our own xattr: that goes first then, else last. *used: it did, though
+ * the other xattr may have failed.
+ */
 static int
-xattrs_set(int fd, const void *raw, size_t n, const struct own *own)
+xattrs_set(int fd, const void *raw, size_t n, const struct own *own, bool *used)
 {
     unsigned char o[OWN_MAX];
     size_t        on = own_encode(own, o);
     int           rc = own->side ? set_xattr(fd, OWN_XATTR, o, on) : set_xattr(fd, LMETA_XATTR, raw, n);
 
+    *used = rc == 0 && own->side;
     if (rc < 0)
         return rc;
     return own->side ? set_xattr(fd, LMETA_XATTR, raw, n) : set_xattr(fd, OWN_XATTR, o, on);
@@ -133,6 +137,7 @@ meta_write(struct mpath *m, const struct bck *b, struct str name, int fd, struct
 {
     unsigned char raw[LMETA_MAX];
     size_t        max = m->xattr_max > OWN_MAX + 64 ? m->xattr_max - OWN_MAX - 64 : 0;
+    bool          used = false;
     int           n, rc;
 
     meta->lid = (meta->lid & (LID_CHUNKED | LID_LONG)) | LID_BID(b->bid) | (b->bid & BID_AIS ? LID_AIS_BCK : 0);
@@ -141,7 +146,7 @@ meta_write(struct mpath *m, const struct bck *b, struct str name, int fd, struct
         return n;
     if (n > 0 && ((size_t)n <= max || meta->ncustom == 0)) {
         own->side = false;
-        rc = xattrs_set(fd, raw, (size_t)n, own);
+        rc = xattrs_set(fd, raw, (size_t)n, own, &used);
         if (rc != -AIS_E_NOSPACE || meta->ncustom == 0)
             return rc; /* with custom metadata: out of space, or less room in the inode than was thought */
     }
@@ -149,8 +154,8 @@ meta_write(struct mpath *m, const struct bck *b, struct str name, int fd, struct
     if (rc < 0)
         return rc;
     n = encode_trimmed(meta, max, raw);
-    rc = n < 0 ? n : xattrs_set(fd, raw, (size_t)n, own);
-    if (rc < 0) {
+    rc = n < 0 ? n : xattrs_set(fd, raw, (size_t)n, own, &used);
+    if (rc < 0 && !used) { /* else the file would be left with a side record that is not there */
         (void)unlink(*side);
         free(*side);
         *side = NULL;
@@ -291,37 +296,54 @@ name_new(struct mpath *m, int fd, const char *work, const char *path)
     return rc;
 }
 
-/* A name that exists: new and old change places in one step, so that the old one is kept until the epoch is on stable storage. */
+/* The new one, which is called j->prev, and the old one change places in two steps: the old one gets a second name first. */
+static int
+swap_by_link(struct cjob *j)
+{
+    char tmp[FQN_MAX];
+    int  rc;
+
+    work_name(j->m, j->b, "put", j->name, tmp);
+    if (rename(j->prev, tmp) < 0)
+        return -errno;
+    rc = link(j->path, j->prev) < 0 || rename(tmp, j->path) < 0 ? -errno : 0;
+    if (rc < 0 && rename(tmp, j->prev) < 0)
+        (void)unlink(tmp);
+    return rc;
+}
+
+/*
+ * A name that exists: new and old change places in one step, so that the old one is kept until the epoch is on stable storage. A work
+ * file keeps its own name until that is done: it may be a part of an upload that goes on when this fails.
+ */
 static int
 name_over(struct cjob *j)
 {
     struct mpath *m = j->m;
-    int           rc = 0;
+    int           rc;
 
     FAIL_POINT("disk.rename", return -EIO);
     if (j->work == NULL)
         rc = link_fd(m, j->fd, j->prev);
-    else if (m->exchange)
-        rc = rename(j->work, j->prev) < 0 ? -errno : 0;
+    else
+        rc = link(j->work, j->prev) < 0 ? -errno : 0;
     if (rc < 0)
         return rc;
-    if (m->exchange) {
+    FAIL_POINT("name.exchange", rc = -EIO);
+    if (rc == 0 && m->exchange)
         rc = renameat2(AT_FDCWD, j->prev, AT_FDCWD, j->path, RENAME_EXCHANGE) < 0 ? -errno : 0;
-        if (rc < 0)
-            (void)unlink(j->prev);
-        return rc;
+    else if (rc == 0)
+        rc = swap_by_link(j);
+    if (rc == -ENOENT) { /* somebody removed the old one by hand */
+        rc = name_new(m, -1, j->prev, j->path);
+        if (rc == 0)
+            j->prev = NULL;
     }
-    /* Without: the old one gets a second name first. */
-    if (j->work == NULL) {
-        char tmp[FQN_MAX];
-
-        work_name(m, j->b, "put", j->name, tmp);
-        rc = rename(j->prev, tmp) < 0 || link(j->path, j->prev) < 0 || rename(tmp, j->path) < 0 ? -errno : 0;
-        if (rc < 0)
-            (void)unlink(tmp);
-        return rc;
-    }
-    return link(j->path, j->prev) < 0 || rename(j->work, j->path) < 0 ? -errno : 0;
+    if (rc < 0)
+        (void)unlink(j->prev);
+    else if (j->work != NULL)
+        (void)unlink(j->work);
+    return rc;
 }
 
 /* The path of an object that does not exist yet; the long-name form where the plain one cannot be. */
@@ -568,22 +590,27 @@ make_out(struct cjob *j)
     return 0;
 }
 
+/* The name, also where there is a file after all: no row told of it, or it cannot be read. */
+static int
+name_settle(struct cjob *j)
+{
+    int rc = name_give(j);
+
+    if (rc != -EEXIST || j->prev != NULL)
+        return rc;
+    if (j->old == NULL)
+        j->old = present(j->m, j->b, j->name, true);
+    j->prev = prev_name(j);
+    return name_over(j);
+}
+
 static int
 put_apply(struct cjob *j)
 {
     int rc;
 
     FAIL_POINT("put.before_name", return job_fail(j, failpoint_error(-AIS_E_IO), "injected"));
-    rc = name_give(j);
-    if (rc == -EEXIST && j->prev == NULL) {
-        /* There after all, though no row says so. */
-        j->old = present(j->m, j->b, j->name, true);
-        j->prev = prev_name(j);
-        rc = name_over(j);
-    } else if (rc == -ENOENT && j->prev != NULL) {
-        rc = name_new(j->m, j->fd, j->work, j->path); /* the old one is gone: somebody removed the file by hand */
-        j->prev = NULL;
-    }
+    rc = name_settle(j);
     if (rc < 0)
         return job_fail(j, err_from_errno(-rc), "cannot name the file");
     j->work = NULL;
@@ -633,6 +660,8 @@ delete_prepare(struct cjob *j)
     j->old = present(j->m, j->b, j->name, true);
     j->gen = gen_after(j->m->store, j->old);
     j->path = j->old != NULL ? keep(j, j->old->fqn) : unreadable(j);
+    if (j->path != NULL && j->only != NULL && (j->old == NULL || gen_cmp(&j->old->info.gen, j->only) != 0))
+        return err_set(&j->e, AIS_E_CONFLICT, "%.*s has changed", STR_FMT(j->name));
     if (j->path != NULL)
         return 0;
     /* A row without a file is no object; it goes. */
@@ -669,9 +698,14 @@ delete_finish(struct cjob *j)
 
 /* --- custom metadata --- */
 
+/* Far more than clients may send at once; what is merged many times must still fit into a row. */
+#define CUSTOM_MAX (32 * KIB)
+
 static int
 merge_custom(struct cjob *j, struct lmeta *m)
 {
+    size_t total = 0;
+
     if (j->replace) {
         unsigned n = 0;
 
@@ -690,7 +724,9 @@ merge_custom(struct cjob *j, struct lmeta *m)
         m->custom[k] = j->kv[i];
         m->ncustom = MAX(m->ncustom, k + 1);
     }
-    return 0;
+    for (unsigned i = 0; i < m->ncustom; i++)
+        total += m->custom[i].k.n + m->custom[i].v.n;
+    return total <= CUSTOM_MAX ? 0 : -AIS_E_TOOBIG;
 }
 
 static int
@@ -839,7 +875,7 @@ chunked_apply(struct cjob *j)
     int rc;
 
     FAIL_POINT("chunked.before_name", return job_fail(j, failpoint_error(-AIS_E_IO), "injected"));
-    rc = name_give(j);
+    rc = name_settle(j);
     rc = rc < 0 ? err_from_errno(-rc) : obj_load(j->m, j->b, j->name, true, &j->out, NULL);
     if (rc < 0)
         return job_fail(j, rc, "cannot complete");

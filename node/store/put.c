@@ -65,6 +65,15 @@ spill(struct put *p, struct err *e)
     return 0;
 }
 
+int
+custom_ours(const struct kv *kv, unsigned n, struct str name, struct err *e)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (str_eqz(kv[i].k, ORIG_NAME))
+            return err_set(e, AIS_E_INVAL, "%.*s: custom metadata: key \"" ORIG_NAME "\" is reserved", STR_FMT(name));
+    return 0;
+}
+
 struct put *
 put_new(struct store *s, struct mpath *m, const struct bck *b, struct str name, const struct put_attrs *a)
 {
@@ -102,6 +111,8 @@ put_begin(struct store *s, const struct bck *b, struct str name, const struct pu
         return err_set(e, AIS_E_NOSPACE, "%s", cap.err);
     if (a->ncustom >= LMETA_MAX_CUSTOM)
         return err_set(e, AIS_E_TOOBIG, "%.*s: more than %d custom metadata entries", STR_FMT(name), LMETA_MAX_CUSTOM - 1);
+    if (custom_ours(a->custom, a->ncustom, name, e) < 0)
+        return -AIS_E_INVAL;
     m = mpath_of(s, b, name);
     if (m == NULL)
         return err_set(e, AIS_E_IO, "no mountpaths are available");
@@ -286,6 +297,8 @@ put_commit(struct put *p, struct obj **out, struct err *e)
         meta.custom[meta.ncustom++] = p->attrs.custom[i];
     p->fd = -1; /* the committer owns it now */
     rc = p->locked ? commit_held(&j, e) : commit_locked(&j, e);
+    if (rc < 0 && p->work != NULL)
+        offload(unlink_blocking, p->work); /* also when the name was not to be had */
     if (rc == 0 && out != NULL)
         *out = j.out;
     else
@@ -318,13 +331,21 @@ obj_delete(struct store *s, const struct bck *b, struct str name, struct err *e)
 }
 
 int
+obj_delete_if(struct store *s, const struct bck *b, struct str name, const struct gen *gen, struct err *e)
+{
+    struct cjob j = { .op = COP_DELETE, .m = mpath_of(s, b, name), .b = b, .name = name, .only = gen };
+
+    return simple(&j, e);
+}
+
+int
 obj_set_custom(struct store *s, const struct bck *b, struct str name, const struct kv *kv, unsigned n, bool replace,
                struct err *e)
 {
     struct cjob j = { .op = COP_CUSTOM, .m = mpath_of(s, b, name), .b = b, .name = name, .kv = kv, .nkv = n,
                       .replace = replace };
 
-    return simple(&j, e);
+    return custom_ours(kv, n, name, e) < 0 ? -AIS_E_INVAL : simple(&j, e);
 }
 
 /* The whole content, in order, through a function. */
@@ -387,8 +408,9 @@ obj_verify(struct obj *o, struct err *e)
     if (o->info.cksum.type == CKSUM_NONE)
         return 0;
     rc = cksum_init(&h, o->info.cksum.type);
-    if (rc == 0)
-        rc = obj_each_piece(o, cksum_feed, &h, e);
+    if (rc < 0)
+        return err_fill(e, rc);
+    rc = obj_each_piece(o, cksum_feed, &h, e);
     cksum_final(&h, &got);
     cksum_fini(&h);
     if (rc == 0 && !cksum_eq(&got, &o->info.cksum))

@@ -299,7 +299,9 @@ remove_prev(struct mpath *m, const struct bck *b, struct str name, struct str ba
     fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0 || obj_load_fd(m, b, name, path, fd, &o) < 0)
         return;
-    remove_parts(o, now);
+    /* Newer than the object: the exchange of names never happened, and its parts are still those of an upload. */
+    if (now == NULL || gen_cmp(&o->info.gen, &now->info.gen) < 0)
+        remove_parts(o, now);
     if (o->side && layout_side(m->path, b, name, o->info.gen.counter, path) > 0)
         (void)unlink(path);
     obj_close(o);

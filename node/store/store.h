@@ -100,6 +100,8 @@ int  put_commit(struct put *p, struct obj **out, struct err *e);
 void put_abort(struct put *p);
 
 int obj_delete(struct store *s, const struct bck *b, struct str name, struct err *e); /* -AIS_E_NOOBJ */
+/* The same, unless the object has changed since it had that generation: -AIS_E_CONFLICT. */
+int obj_delete_if(struct store *s, const struct bck *b, struct str name, const struct gen *gen, struct err *e);
 /* Merge (or with replace: set) custom metadata; a new generation of the metadata, the content untouched. */
 int obj_set_custom(struct store *s, const struct bck *b, struct str name, const struct kv *kv, unsigned n, bool replace,
                    struct err *e);
@@ -118,13 +120,14 @@ int append_flush(struct store *s, const struct bck *b, struct str name, struct s
                  struct err *e);
 
 /* --- multipart (native-api.md 4.9; jobs-and-services.md 5) --- */
+/* a->expect: of the whole content, compared at completion. */
 int mpt_create(struct store *s, const struct bck *b, struct str name, const struct put_attrs *a, char id[40], struct err *e);
 /* A part: written with put_write, ended with put_commit (out must be NULL) or put_abort. The same number again replaces. */
 int mpt_part(struct store *s, const struct bck *b, struct str name, struct str id, unsigned num, const struct put_attrs *a,
              struct put **out, struct err *e);
 struct mpt_part_ref {
     unsigned   num;
-    struct str etag; /* "" = not checked */
+    struct str etag; /* parts have none yet: not checked */
 };
 int mpt_complete(struct store *s, const struct bck *b, struct str name, struct str id, const struct mpt_part_ref *parts,
                  unsigned n, struct obj **out, struct err *e);

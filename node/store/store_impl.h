@@ -270,6 +270,8 @@ struct cjob {
     const struct kv *kv;
     unsigned      nkv;
     bool          replace;
+    /* DELETE: of this generation only; NULL = any */
+    const struct gen *only;
     /* MOVE */
     struct str    to;
     /* CHUNKED: the manifest; `work` is where chunk 1 lies now */
@@ -337,6 +339,7 @@ void recover_done(struct mpath *m);
 int  obj_verify_blocking(struct obj *o); /* re-hash; 0, -AIS_E_CKSUM, ... */
 
 /* --- put.c, mpt.c, store.c --- */
+int         custom_ours(const struct kv *kv, unsigned n, struct str name, struct err *e); /* -AIS_E_INVAL: a key that is the store's own */
 struct put *put_new(struct store *s, struct mpath *m, const struct bck *b, struct str name, const struct put_attrs *a);
 int         obj_each_piece(struct obj *o, int (*fn)(void *ctx, const void *p, size_t n), void *ctx, struct err *e);
 int         cksum_feed(void *ctx, const void *p, size_t n); /* ctx: a struct cksum_run */

@@ -97,6 +97,7 @@ act_mpt_upload(struct req *r, struct objreq *o, const struct actmsg *m)
     (void)m;
     rc = attrs_from_headers(r, &a, &e);
     a.length = -1;
+    a.expect.type = CKSUM_NONE; /* parts have checksums of their own */
     if (rc == 0)
         rc = mpt_create(req_node(r)->store, &o->b, o->name, &a, id, &e);
     if (rc < 0)

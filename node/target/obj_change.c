@@ -170,12 +170,6 @@ h_target_obj_patch(struct req *r)
 
 /* --- POST actions --- */
 
-static bool
-same_gen(const struct gen *a, const struct gen *b)
-{
-    return a->epoch == b->epoch && a->term == b->term && a->smap_ver == b->smap_ver && a->counter == b->counter;
-}
-
 /*
  * The new name belongs to another target: the object goes there under its new name, then the old name goes. Readers see it under one of
  * the names at any time; if the object changed meanwhile the old name stays and the answer says so.
@@ -185,22 +179,20 @@ rename_away(struct req *r, struct objreq *o, struct str to, struct err *e)
 {
     struct store *s = req_node(r)->store;
     struct copier c = copier_of(r);
-    struct obj   *obj = NULL, *now = NULL;
+    struct obj   *obj = NULL;
     int           rc;
 
     rc = obj_open(s, &o->b, o->name, 0, &obj, e);
     if (rc < 0)
         return rc;
     rc = obj_copy_to(&c, obj, &o->b, to, e);
-    if (rc < 0)
-        goto out;
-    rc = obj_open(s, &o->b, o->name, OBJ_NO_FD | OBJ_NO_LRU, &now, e);
-    if (rc == 0 && !same_gen(&obj_info(obj)->gen, &obj_info(now)->gen))
-        rc = err_set(e, AIS_E_CONFLICT, "%.*s was overwritten while it was renamed", STR_FMT(obj_display(r, &o->b, o->name)));
-    if (rc == 0)
-        rc = obj_delete(s, &o->b, o->name, e);
-out:
-    obj_close(now);
+    if (rc == 0) {
+        rc = obj_delete_if(s, &o->b, o->name, &obj_info(obj)->gen, e);
+        if (rc == -AIS_E_CONFLICT) {
+            err_clear(e);
+            err_set(e, AIS_E_CONFLICT, "%.*s was overwritten while it was renamed", STR_FMT(obj_display(r, &o->b, o->name)));
+        }
+    }
     obj_close(obj);
     return rc;
 }
