@@ -2,7 +2,8 @@
 /*
  * Appends: content collects in a work file until the flush commits it. native-api.md 4.5.
  *
- * The handle is all there is: node id, work file, checksum so far. What a dead process left is swept when the bucket is adopted.
+ * The handle is all there is: node id, work file, checksum so far and of how many bytes (hexadecimal, before a dot). What a dead process
+ * left is swept when the bucket is adopted.
  * Runs on: fibers.
  */
 #include <errno.h>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "base/log.h"
 #include "base/util.h"
 #include "run/disk.h"
 #include "store/store_impl.h"
@@ -21,6 +23,7 @@
 struct handle {
     struct str      tid, path;
     enum cksum_type type;
+    uint64_t        size;  /* bytes that the state is of */
     struct str      state; /* base64 */
 };
 
@@ -29,14 +32,17 @@ handle_parse(struct str h, struct handle *out, struct err *e)
 {
     struct str f[4], rest = h;
     unsigned   n = 0;
+    ptrdiff_t  dot;
 
     while (n < 4 && str_split(&rest, '|', &f[n]))
         n++;
-    if (n != 4 || rest.p != NULL || !cksum_by_name(f[2], &out->type))
+    dot = n == 4 ? str_chr(f[3], '.') : -1;
+    if (dot < 0 || rest.p != NULL || !cksum_by_name(f[2], &out->type) ||
+        !str_u64_base(str_from(f[3].p, (size_t)dot), 16, &out->size))
         return err_set(e, AIS_E_INVAL, "invalid APPEND handle: \"%.*s\"", STR_FMT(h));
     out->tid = f[0];
     out->path = f[1];
-    out->state = f[3];
+    out->state = str_from_off(f[3], (size_t)dot + 1);
     return 0;
 }
 
@@ -71,13 +77,14 @@ hash_fd(int fd, struct cksum_run *h)
     return n < 0 ? (int)n : 0;
 }
 
+/* A handle that is not the last one (its answer was lost) does not know all bytes: they are hashed again then. */
 static int
-state_load(struct handle *h, int fd, struct cksum_run *run)
+state_load(struct handle *h, int fd, uint64_t size, struct cksum_run *run)
 {
     unsigned char raw[256];
     int           n;
 
-    if (h->state.n > 0 && h->state.n <= 256 && h->state.n % 4 == 0) {
+    if (h->size == size && h->state.n > 0 && h->state.n <= 256 && h->state.n % 4 == 0) {
         n = EVP_DecodeBlock(raw, (const unsigned char *)h->state.p, (int)h->state.n);
         while (n > 0 && h->state.n > 2 && n % 3 == 0 && raw[n - 1] == 0 &&
                (h->state.p[h->state.n - 1] == '=' || h->state.p[h->state.n - 2] == '=')) {
@@ -93,14 +100,14 @@ state_load(struct handle *h, int fd, struct cksum_run *run)
 }
 
 static char *
-handle_make(struct store *s, const char *work, struct cksum_run *run)
+handle_make(struct store *s, const char *work, uint64_t size, struct cksum_run *run)
 {
     unsigned char raw[128], b64[200] = "";
     size_t        n = 0;
 
     if (cksum_save(run, raw, sizeof(raw), &n) == 0)
         EVP_EncodeBlock(b64, raw, (int)n);
-    return xasprintf("%s|%s|%s|%s", s->node_id, work, cksum_name(run->type), b64);
+    return xasprintf("%s|%s|%s|%llx.%s", s->node_id, work, cksum_name(run->type), (unsigned long long)size, b64);
 }
 
 struct appending {
@@ -167,8 +174,22 @@ append_resume(struct store *s, const struct bck *b, struct str handle, char work
     rc = disk_fstat(a->fd, &st);
     a->off = (uint64_t)st.st_size;
     if (rc == 0)
-        rc = state_load(&h, a->fd, a->run);
+        rc = state_load(&h, a->fd, a->off, a->run);
     return rc < 0 ? err_set(e, -rc, "APPEND handle: %s", err_text(rc)) : 0;
+}
+
+struct cut {
+    int      fd;
+    uint64_t size;
+};
+
+static void
+cut_blocking(void *arg)
+{
+    const struct cut *c = arg;
+
+    if (ftruncate(c->fd, (off_t)c->size) < 0)
+        log_warn("half of an append stays", { "error", LZ(strerror(errno)) });
 }
 
 int
@@ -179,6 +200,7 @@ append_data(struct store *s, const struct bck *b, struct str name, struct str ha
     struct appending a = { .fd = -1, .run = &run, .e = e };
     struct store_cap cap;
     char            *buf = malloc(64 * KIB), work[FQN_MAX];
+    struct cut       before;
     ssize_t          n = 0;
     int              rc;
 
@@ -187,18 +209,44 @@ append_data(struct store *s, const struct bck *b, struct str name, struct str ha
         return err_set(e, AIS_E_NOSPACE, "out of space or memory");
     }
     rc = handle.n == 0 ? append_start(s, b, name, work, &a, e) : append_resume(s, b, handle, work, &a, e);
+    before = (struct cut){ .fd = a.fd, .size = a.off };
     while (rc == 0 && (n = body(ctx, buf, 64 * KIB)) > 0)
         rc = append_piece(&a, buf, (size_t)n);
     if (rc == 0 && n < 0)
         rc = err_fill(e, (int)n);
     if (rc == 0)
-        *out_handle = handle_make(s, work, &run);
+        *out_handle = handle_make(s, work, a.off, &run);
     else if (handle.n == 0 && a.fd >= 0)
         (void)disk_unlink(work);
+    else if (a.off > before.size)
+        offload(cut_blocking, &before); /* the client sends it again */
     cksum_fini(&run);
     disk_close(&a.fd);
     free(buf);
     return rc;
+}
+
+/* Mountpaths have come or gone since the append began: the content goes where the object is looked for now. */
+static int
+flush_elsewhere(struct store *s, const struct bck *b, struct str name, int fd, uint64_t size, const struct cksum *cksum,
+                struct err *e)
+{
+    struct put_attrs a = { .length = (int64_t)size, .expect = *cksum };
+    struct put      *p;
+    char            *buf = malloc(256 * KIB);
+    uint64_t         off = 0;
+    int              rc = buf == NULL ? err_set(e, AIS_E_NOMEM, "out of memory") : put_begin(s, b, name, &a, &p, e);
+
+    while (rc == 0 && off < size) {
+        ssize_t n = disk_pread(fd, buf, 256 * KIB, off);
+
+        rc = n > 0 ? put_write(p, buf, (size_t)n, e) : err_set(e, AIS_E_IO, "%.*s: cannot read the work file", STR_FMT(name));
+        off += n > 0 ? (uint64_t)n : 0;
+        if (rc < 0)
+            put_abort(p);
+    }
+    free(buf);
+    return rc < 0 ? rc : put_commit(p, NULL, e);
 }
 
 int
@@ -240,6 +288,13 @@ append_flush(struct store *s, const struct bck *b, struct str name, struct str h
         return rc;
     }
     j.m = handle_mpath(s, b, str_z(work));
+    if (j.m != mpath_of(s, b, name)) {
+        rc = flush_elsewhere(s, b, name, a.fd, a.off, &meta.cksum, e);
+        disk_close(&a.fd);
+        if (rc == 0)
+            (void)disk_unlink(work);
+        return rc;
+    }
     j.fd = a.fd;
     j.atime_ns = clock_real();
     rc = commit_locked(&j, e);

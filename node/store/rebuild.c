@@ -173,10 +173,17 @@ rebuild_dir(struct rebuild *rb)
 
     if (d == NULL && errno != ENOENT)
         rb->rc = err_from_errno(errno);
-    while (d != NULL && rb->rc == 0 && (de = readdir(d)) != NULL) {
+    while (d != NULL && rb->rc == 0) {
         struct stat st;
-        int         type = de->d_type;
+        int         type;
 
+        errno = 0;
+        de = readdir(d);
+        if (de == NULL) {
+            rb->rc = errno != 0 ? err_from_errno(errno) : 0; /* half a walk is no rebuild */
+            break;
+        }
+        type = de->d_type;
         if (strcmp(de->d_name, ".") == 0 || strcmp(de->d_name, "..") == 0 ||
             (size_t)snprintf(rb->path + n, sizeof(rb->path) - n, "/%s", de->d_name) >= sizeof(rb->path) - n)
             continue;

@@ -151,24 +151,42 @@ find_mpath(struct store *s, struct str path)
     return NULL;
 }
 
+/* mp_mtx is held. 1: nothing to do. A failed one stays failed until the target starts anew: what it had in memory is worth nothing. */
+static int
+set_state_locked(struct store *s, struct mpath *m, int to, struct err *e)
+{
+    unsigned ok = 0;
+    int      was = atomic_load(&m->state);
+
+    for (unsigned i = 0; i < s->n; i++)
+        ok += atomic_load(&s->mpaths[i]->state) == MPATH_OK;
+    do {
+        if (was == to || (was == MPATH_FAILED && to != MPATH_OK))
+            return 1;
+        if (was == MPATH_FAILED)
+            return err_set(e, AIS_E_IO, "mountpath %s failed: restart the target when it is repaired", m->path);
+        if (was == MPATH_OK && ok <= 1)
+            return err_set(e, AIS_E_INVAL, "cannot disable %s: it is the last available mountpath", m->path);
+    } while (!atomic_compare_exchange_weak(&m->state, &was, to));
+    return 0;
+}
+
 static int
 set_state(struct store *s, struct str path, enum mpath_state to, bool *was_noop, struct err *e)
 {
     struct mpath *m = find_mpath(s, path);
-    unsigned      ok = 0;
+    int           rc;
 
     if (m == NULL)
         return err_set(e, AIS_E_NOMPATH, "mountpath %.*s does not exist", STR_FMT(path));
-    *was_noop = atomic_load(&m->state) == (int)to;
+    pthread_mutex_lock(&s->mp_mtx);
+    rc = set_state_locked(s, m, (int)to, e);
+    pthread_mutex_unlock(&s->mp_mtx);
+    if (rc < 0)
+        return rc;
+    *was_noop = rc > 0;
     if (*was_noop)
         return 0;
-    for (unsigned i = 0; i < s->n; i++)
-        ok += atomic_load(&s->mpaths[i]->state) == MPATH_OK;
-    if (to != MPATH_OK && ok <= 1)
-        return err_set(e, AIS_E_INVAL, "cannot disable %s: it is the last available mountpath", m->path);
-    if (to == MPATH_OK && atomic_load(&m->state) == MPATH_FAILED)
-        return err_set(e, AIS_E_IO, "mountpath %s failed: restart the target when it is repaired", m->path);
-    atomic_store(&m->state, to);
     cache_drop_all(s, 0, NULL); /* placement changed; descriptors of the disabled one go */
     log_info("mountpath state", { "mountpath", LZ(m->path) }, { "enabled", LBOOL(to == MPATH_OK) });
     return 0;
@@ -228,39 +246,49 @@ attach_check(struct store *s, const char *path, struct err *e)
     return s->n == MAX_MPATHS ? err_set(e, AIS_E_INVAL, "no more than %u mountpaths", MAX_MPATHS) : 0;
 }
 
+/* The buckets of now; heap. Only their ids are good for long: one may go meanwhile. */
+static struct bck *
+known_now(struct store *s, unsigned *count)
+{
+    struct bck *all;
+    unsigned    n = 0;
+
+    pthread_mutex_lock(&s->mp_mtx);
+    for (const struct known_bck *k = s->bcks; k != NULL; k = k->next)
+        n++;
+    all = xcalloc(n + 1, sizeof(*all));
+    *count = n;
+    for (const struct known_bck *k = s->bcks; k != NULL; k = k->next)
+        all[--n] = k->b;
+    pthread_mutex_unlock(&s->mp_mtx);
+    return all;
+}
+
 /* All buckets get their folders there, and what is there already its rows. */
 static int
 attach_buckets(struct store *s, struct mpath *m, struct err *e)
 {
-    struct known_bck *k;
-    int               rc = 0;
+    unsigned    n;
+    struct bck *all = known_now(s, &n);
+    int         rc = 0;
 
-    pthread_mutex_lock(&s->mp_mtx);
-    k = s->bcks;
-    pthread_mutex_unlock(&s->mp_mtx);
-    for (; rc == 0 && k != NULL; k = k->next)
-        rc = bck_adopt_on(m, &k->b, e);
+    for (unsigned i = 0; rc == 0 && i < n; i++) {
+        const struct bck *b = bck_known(s, all[i].bid);
+
+        if (b != NULL)
+            rc = bck_adopt_on(m, b, e);
+    }
+    free(all);
     return rc < 0 ? rc : mpath_adopted(m);
 }
 
-int
-store_mpath_attach(struct store *s, struct str path, struct str label, struct err *e)
+/* A new mountpath: opened, told of all buckets, then used. */
+static int
+attach_new(struct store *s, const char *path, const char *label, struct err *e)
 {
-    char          p[256], l[64];
-    struct attach a = { .s = s, .path = p, .label = l, .e = e };
-    struct mpath *m = find_mpath(s, path);
-    int           rc;
+    struct attach a = { .s = s, .path = path, .label = label, .e = e };
+    int           rc = attach_check(s, path, e);
 
-    if (m != NULL) {
-        bool noop;
-
-        if (atomic_load(&m->state) == MPATH_OK)
-            return err_set(e, AIS_E_EXISTS, "mountpath %s is already attached", m->path);
-        return set_state(s, path, MPATH_OK, &noop, e);
-    }
-    if (!str_copyz(path, p, sizeof(p)) || !str_copyz(label, l, sizeof(l)) || p[0] != '/')
-        return err_set(e, AIS_E_INVAL, "bad mountpath \"%.*s\": an absolute path is needed", STR_FMT(path));
-    rc = attach_check(s, p, e);
     if (rc < 0)
         return rc;
     offload(attach_blocking, &a);
@@ -275,6 +303,31 @@ store_mpath_attach(struct store *s, struct str path, struct str label, struct er
     s->n++;
     pthread_mutex_unlock(&s->mp_mtx);
     cache_drop_all(s, 0, NULL);
+    return rc < 0 ? rc : attach_buckets(s, a.m, e); /* again: those that were made before it was in the list */
+}
+
+int
+store_mpath_attach(struct store *s, struct str path, struct str label, struct err *e)
+{
+    char          p[256], l[64];
+    struct mpath *m = find_mpath(s, path);
+    int           rc;
+
+    if (m != NULL) {
+        bool noop;
+
+        if (atomic_load(&m->state) == MPATH_OK)
+            return err_set(e, AIS_E_EXISTS, "mountpath %s is already attached", m->path);
+        return set_state(s, path, MPATH_OK, &noop, e);
+    }
+    while (path.n > 1 && path.p[path.n - 1] == '/')
+        path.n--;
+    if (!str_copyz(path, p, sizeof(p)) || !str_copyz(label, l, sizeof(l)) || p[0] != '/')
+        return err_set(e, AIS_E_INVAL, "bad mountpath \"%.*s\": an absolute path is needed", STR_FMT(path));
+    if (atomic_exchange(&s->attaching, true))
+        return err_set(e, AIS_E_BUSY, "another mountpath is being attached");
+    rc = attach_new(s, p, l, e);
+    atomic_store(&s->attaching, false);
     return rc;
 }
 
@@ -299,18 +352,11 @@ store_mpath_rebuild(struct store *s, struct str path, uint64_t *objects, struct 
 {
     struct rebuilding r = { .m = find_mpath(s, path), .e = e };
     struct bck       *all;
-    unsigned          n = 0, i = 0;
+    unsigned          n, i;
 
     if (r.m == NULL)
         return err_set(e, AIS_E_NOMPATH, "mountpath %.*s does not exist", STR_FMT(path));
-    /* Ids only: a bucket may go while others are rebuilt. */
-    pthread_mutex_lock(&s->mp_mtx);
-    for (const struct known_bck *k = s->bcks; k != NULL; k = k->next)
-        n++;
-    all = xcalloc(n + 1, sizeof(*all));
-    for (const struct known_bck *k = s->bcks; k != NULL; k = k->next)
-        all[i++] = k->b;
-    pthread_mutex_unlock(&s->mp_mtx);
+    all = known_now(s, &n);
     for (i = 0; i < n && r.rc == 0; i++) {
         r.b = bck_known(s, all[i].bid);
         if (r.b != NULL)

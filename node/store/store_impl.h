@@ -174,6 +174,7 @@ struct store {
     _Atomic uint64_t  term, smap_ver, counter;
     _Atomic unsigned  wm[4];
     _Atomic int64_t   cap_at;
+    _Atomic bool      attaching;
     _Atomic int       trash_busy;
     _Atomic uint64_t  hits, misses, evicted, commits, groups, io_errors, recovered, rolled, rebuilt, checkpoints, journal_bytes;
     pthread_mutex_t   up_mtx; /* protects uploads */

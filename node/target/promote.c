@@ -85,8 +85,10 @@ scan_dir(struct promote *p, const char *dir, unsigned depth)
     d = opendir(dir);
     if (d == NULL)
         return err_from_errno(errno);
-    while (rc == 0 && (de = readdir(d)) != NULL)
+    for (errno = 0; rc == 0 && (de = readdir(d)) != NULL; errno = 0)
         rc = scan_entry(p, dir, de, depth);
+    if (rc == 0 && errno != 0)
+        rc = err_from_errno(errno);
     closedir(d);
     return rc;
 }

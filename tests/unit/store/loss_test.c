@@ -352,6 +352,178 @@ an_object_whose_file_was_removed_by_hand_can_be_written_again(void **state)
     }
 }
 
+/* --- appends --- */
+
+struct source {
+    const char *p;
+    int         end; /* what comes behind the bytes: 0, or an error */
+};
+
+static ssize_t
+source_read(void *ctx, void *p, size_t n)
+{
+    struct source *s = ctx;
+    size_t         k = MIN(n, strlen(s->p));
+
+    memcpy(p, s->p, k);
+    s->p += k;
+    return k > 0 ? (ssize_t)k : s->end;
+}
+
+static char *
+append_z(const char *handle, const char *text)
+{
+    struct source s = { .p = text };
+    struct err    e = { .code = 0 };
+    char         *h;
+
+    if (append_data(st, &bk, STR_LIT("app"), str_z(handle), source_read, &s, &h, &e) < 0)
+        fail_msg("%s", e.text);
+    return h;
+}
+
+static const struct cksum none = { .type = CKSUM_NONE };
+
+static void
+append_cut(void)
+{
+    struct source s = { .p = "half of", .end = -AIS_E_CLOSED };
+    struct err    e = { .code = 0 };
+    char         *h = append_z("", "one,"), *h2 = NULL;
+
+    assert_true(append_data(st, &bk, STR_LIT("app"), str_z(h), source_read, &s, &h2, &e) < 0);
+    h2 = append_z(h, "two");
+    assert_int_equal(0, append_flush(st, &bk, STR_LIT("app"), str_z(h2), &none, &e));
+    expect("app", "one,two");
+    free(h);
+    free(h2);
+}
+
+static void
+an_append_that_is_cut_leaves_nothing_of_it(void **state)
+{
+    UNUSED(state);
+    on_fiber(append_cut);
+}
+
+static void
+append_stale(void)
+{
+    struct err e = { .code = 0 };
+
+    for (int type = CKSUM_XXHASH; type < CKSUM_NTYPES; type++) {
+        char *h, *h2;
+
+        bk.cksum = (enum cksum_type)type;
+        h = append_z("", type == CKSUM_XXHASH ? "one," : ",one,");
+        h2 = append_z(h, "two");
+        assert_int_equal(0, append_flush(st, &bk, STR_LIT("app"), str_z(h), &none, &e));
+        expect("app", type == CKSUM_XXHASH ? "one,two" : "one,two,one,two");
+        delete_z("app");
+        put_z("app", "one,two");
+        free(h);
+        free(h2);
+    }
+    bk.cksum = CKSUM_XXHASH2;
+}
+
+static void
+an_old_append_handle_gives_no_wrong_checksum(void **state)
+{
+    UNUSED(state);
+    on_fiber(append_stale);
+}
+
+static void
+append_and_disable(void)
+{
+    struct err e = { .code = 0 };
+    char      *h = append_z("", "content");
+    bool       noop;
+
+    assert_int_equal(0, store_mpath_disable(st, str_z(mpath_of(st, &bk, STR_LIT("app"))->path), &noop, &e));
+    if (append_flush(st, &bk, STR_LIT("app"), str_z(h), &none, &e) < 0)
+        fail_msg("%s", e.text);
+    expect("app", "content");
+    free(h);
+}
+
+static void
+an_append_is_flushed_to_where_the_object_is_looked_for(void **state)
+{
+    UNUSED(state);
+    on_fiber(append_and_disable);
+    assert_int_equal(0, files_in("@ais/bucket/%wk"));
+}
+
+/* --- mountpaths --- */
+
+static void
+states(void)
+{
+    struct err e = { .code = 0 };
+    struct str path = str_z(st->mpaths[0]->path), other = str_z(st->mpaths[1]->path);
+    bool       noop = false;
+
+    assert_int_equal(0, store_mpath_disable(st, path, &noop, &e));
+    assert_false(noop);
+    assert_int_equal(-AIS_E_INVAL, store_mpath_disable(st, other, &noop, &e));
+    assert_int_equal(0, store_mpath_enable(st, path, &noop, &e));
+    atomic_store(&st->mpaths[0]->state, MPATH_FAILED);
+    assert_int_equal(0, store_mpath_disable(st, path, &noop, &e));
+    assert_true(noop);
+    assert_int_equal(0, store_mpath_detach(st, path, &e));
+    assert_int_equal(MPATH_FAILED, atomic_load(&st->mpaths[0]->state));
+    assert_int_equal(-AIS_E_IO, store_mpath_enable(st, path, &noop, &e));
+    assert_int_equal(-AIS_E_IO, store_mpath_attach(st, path, STR_LIT(""), &e));
+}
+
+static void
+a_failed_mountpath_does_not_come_back_through_another_state(void **state)
+{
+    UNUSED(state);
+    on_fiber(states);
+}
+
+static char third[100];
+
+static int
+attach_third(void *arg)
+{
+    struct err e = { .code = 0 };
+    int       *rc = arg;
+
+    *rc = store_mpath_attach(st, str_z(third), STR_LIT(""), &e);
+    return 0;
+}
+
+static void
+attach_at_once(void)
+{
+    struct group g;
+    int          rc[4], good = 0;
+
+    snprintf(third, sizeof(third), "%s/mp3", root);
+    assert_int_equal(0, mkdir(third, 0755));
+    group_init(&g, false);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(0, group_start(&g, "attach", attach_third, &rc[i]));
+    assert_int_equal(0, group_wait(&g));
+    for (int i = 0; i < 4; i++) {
+        assert_true(rc[i] == 0 || rc[i] == -AIS_E_BUSY || rc[i] == -AIS_E_EXISTS);
+        good += rc[i] == 0;
+    }
+    assert_int_equal(1, good);
+    assert_int_equal(3, st->n);
+}
+
+static void
+a_mountpath_that_is_attached_many_times_at_once_is_there_once(void **state)
+{
+    UNUSED(state);
+    on_fiber(attach_at_once);
+}
+
 /* --- journal and generations --- */
 
 static void
@@ -417,6 +589,11 @@ main(int argc, char **argv)
         T(a_put_into_a_bucket_that_was_destroyed_meanwhile_is_refused),
         T(a_put_whose_mountpath_was_disabled_meanwhile_is_refused),
         T(an_object_whose_file_was_removed_by_hand_can_be_written_again),
+        T(an_append_that_is_cut_leaves_nothing_of_it),
+        T(an_old_append_handle_gives_no_wrong_checksum),
+        T(an_append_is_flushed_to_where_the_object_is_looked_for),
+        T(a_failed_mountpath_does_not_come_back_through_another_state),
+        T(a_mountpath_that_is_attached_many_times_at_once_is_there_once),
         T(a_journal_segment_has_its_name_on_disk_before_a_durable_put_is_answered),
         T(a_tombstone_is_as_young_as_it_is_however_long_the_node_runs),
     };
