@@ -150,6 +150,21 @@ persisted(int rc, const char *what)
     return rc == 0;
 }
 
+/*
+ * AIStore keeps a target's buckets on its mountpaths, and refuses those that it finds on disk but not there: with a current copy it can
+ * take the disks over again. For us it is no truth; a mountpath that is lost is reported elsewhere and skipped here.
+ */
+static bool
+bmd_to_mpaths(struct node *n, const struct mset *cur)
+{
+    bool ok = true;
+
+    for (unsigned i = 0; n->role == ROLE_TARGET && i < n->local.nfspaths; i++)
+        if (access(n->local.fspaths[i].path, W_OK) == 0)
+            ok &= persisted(mset_store(cur, MI_BMD, n->local.fspaths[i].path), "bmd on a mountpath");
+    return ok;
+}
+
 /* Writes what changed since the last round. False: some of it is still to be written. */
 static bool
 persist_round(struct node *n)
@@ -170,6 +185,8 @@ persist_round(struct node *n)
         if (dirty & 1u << i && !persisted(mset_store(cur, (enum mitem)i, nodecfg_confdir(n)), mitem_name[i]))
             failed |= 1u << i;
     }
+    if (dirty & 1u << MI_BMD && !bmd_to_mpaths(n, cur))
+        failed |= 1u << MI_BMD;
     mset_put(cur);
     m->dirty |= failed;
     return failed == 0;

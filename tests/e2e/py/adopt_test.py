@@ -165,7 +165,7 @@ def list_all(bucket):
     rows, token = [], ""
     while True:
         r, data = call("GET", "/v1/buckets/%s?provider=ais" % bucket, {"Content-Type": "application/json", "Accept": "application/json"}, action(
-            "list", {"props": "name,size,checksum,version,copies,custom", "pagesize": "3", "continuation_token": token}))
+            "list", {"props": "name,size,checksum,version,copies,custom", "pagesize": 3, "continuation_token": token}))
         if r.status != 200:
             raise RuntimeError("list %s: %d %s" % (bucket, r.status, data[:200]))
         page = json.loads(data)
@@ -294,6 +294,15 @@ def as_they_are(objects):
     quiet("restarted")
 
 
+def bmd_copies_wrong():
+    """Buckets as the target knows them, on each of its mountpaths: without, AIStore would not take the disks over again."""
+    for i in range(1, NODES):
+        want = open("/ais/run/%d/.ais.bmd" % i, "rb").read()
+        for mp in ("mp1", "mp2"):
+            if open("/ais/data/%s/%d/.ais.bmd" % (mp, i), "rb").read() != want:
+                yield "/ais/data/%s/%d/.ais.bmd is not current" % (mp, i)
+
+
 def changes(objects):
     """What was adopted is ours now: it can be written, changed, renamed, deleted, and stays so."""
     wrong = []
@@ -307,6 +316,9 @@ def changes(objects):
         if data != body or r.getheader("Ais-Version") != str(int(o["version"]) + 1):
             wrong.append("GET after PUT %s: %d, version %s" % (o["name"][:20], r.status, r.getheader("Ais-Version")))
     check("overwritten", wrong)
+    r, data = call("POST", "/v1/buckets/fresh?provider=ais", {"Content-Type": "application/json"}, action("create-bck"))
+    check("bucket_created", [] if r.status == 200 else ["%d %s" % (r.status, data[:100])])
+    check("buckets_are_on_the_mountpaths", until(bmd_copies_wrong))
     # Of what is no more, nothing is left behind, and nothing comes back.
     check("overwritten_leaves_nothing", until(lambda: files_of("%ch", "plain") + files_of("%ut", "plain") + files_of("%ec") + files_of("%mt")))
     check("overwritten_leaves_no_copy", until(lambda: [f for f in files_of("%ob", "mirror") if f.endswith("/b")][1:]))
