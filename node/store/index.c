@@ -33,7 +33,6 @@ struct index {
     uint64_t     next_gid; /* writer only */
     _Atomic bool failed;   /* a bus error: LMDB's locks and transactions are in an unknown state */
     struct index *next;    /* abandoned ones */
-    MDB_txn      *cut;     /* the transaction that the bus error cut short */
 };
 
 /* Indexes that failed: never touched again, not even to free them. */
@@ -165,7 +164,6 @@ index_group_of(struct str value, uint64_t *group)
 /* --- bus errors --- */
 
 static _Thread_local sigjmp_buf *bus_at;
-static _Thread_local MDB_txn    *bus_txn; /* being read from */
 static struct sigaction          bus_before;
 
 static void
@@ -207,8 +205,6 @@ guarded(struct index *ix, int (*fn)(void *arg), void *arg)
         return -AIS_E_IO;
     if (sigsetjmp(at, 0) != 0) {
         bus_at = NULL;
-        ix->cut = bus_txn;
-        bus_txn = NULL;
         atomic_store(&ix->failed, true);
         log_error("bus error while reading the index");
         return -AIS_E_IO;
@@ -792,10 +788,8 @@ lookup_fn(void *arg)
 
     if (rc != 0)
         return mdb_err(rc);
-    bus_txn = txn;
     rc = lookup_in(l, txn);
     mdb_txn_abort(txn);
-    bus_txn = NULL;
     return rc;
 }
 
@@ -971,10 +965,8 @@ scan_fn(void *arg)
 
     if (rc != 0)
         return mdb_err(rc);
-    bus_txn = a->s->txn;
     rc = scan_group(a->s, a->bid, 0, a->from, true);
     mdb_txn_abort(a->s->txn);
-    bus_txn = NULL;
     return rc;
 }
 

@@ -14,6 +14,7 @@
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/assert.h"
@@ -331,8 +332,7 @@ check_blocking(void *arg)
     struct mpath *m = arg;
 
     mpath_check(m);
-    atomic_store(&m->checking, false);
-    atomic_fetch_sub(&m->store->trash_busy, 1);
+    atomic_store(&m->checking, false); /* mpath_close waits for it: m may be gone now */
 }
 
 void
@@ -342,9 +342,8 @@ mpath_trouble(struct mpath *m, int rc)
         atomic_fetch_add(&m->store->io_errors, 1);
     if (rc != -AIS_E_IO && rc != -AIS_E_NOENT && rc != -AIS_E_READONLY)
         return;
-    if (atomic_load(&m->state) == MPATH_FAILED || atomic_exchange(&m->checking, true))
+    if (m->leaving || atomic_load(&m->state) == MPATH_FAILED || atomic_exchange(&m->checking, true))
         return;
-    atomic_fetch_add(&m->store->trash_busy, 1); /* store_close waits */
     offload_async(m->store->run, check_blocking, m);
 }
 
@@ -524,11 +523,15 @@ mpath_open(struct store *s, const char *path, const char *label, struct mpath **
 void
 mpath_close(struct mpath *m)
 {
-    bool clean;
+    struct timespec ms = { .tv_nsec = NSEC_PER_MSEC };
+    bool            clean;
 
     worker_free(m->committer);
     worker_free(m->checkpointer);
-    m->checkpointer = NULL;
+    /* Nobody else is left but a check that was started before; the last checkpoint starts none. */
+    m->leaving = true;
+    while (atomic_load(&m->checking))
+        nanosleep(&ms, NULL);
     clean = atomic_load(&m->adopted) && checkpoint_run(m, NULL) >= 0;
     if (clean && atomic_load(&m->state) != MPATH_FAILED)
         (void)write_state(m, "closed");

@@ -90,14 +90,25 @@ store_cap(struct store *s, struct store_cap *out)
                  atomic_load(&s->wm[3]));
 }
 
+static void
+stat_async(void *arg)
+{
+    struct store *s = arg;
+
+    stat_blocking(s);
+    atomic_fetch_sub(&s->trash_busy, 1);
+}
+
 /* Space as known, looked at again when that is old. */
 bool
 store_oos(struct store *s, struct store_cap *cap)
 {
     int64_t now = loop_now(), at = atomic_load(&s->cap_at);
 
-    if (now - at > CAP_TTL && atomic_compare_exchange_strong(&s->cap_at, &at, now))
-        offload_async(s->run, stat_blocking, s);
+    if (now - at > CAP_TTL && atomic_compare_exchange_strong(&s->cap_at, &at, now)) {
+        atomic_fetch_add(&s->trash_busy, 1);
+        offload_async(s->run, stat_async, s);
+    }
     store_cap(s, cap);
     return cap->oos;
 }

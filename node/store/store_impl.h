@@ -63,7 +63,8 @@ struct mpath {
     bool           unclean;   /* the machine went down while it was in use: what the journal names is verified */
     size_t         xattr_max; /* bytes of xattr values that one file may have */
     _Atomic uint64_t seq;     /* names of work files */
-    _Atomic bool   checking;
+    _Atomic bool   checking; /* a check is queued or runs */
+    bool           leaving;  /* being closed: no check is started any more */
 
     struct arena  *arena;     /* committer only: one group */
     struct sbuf    group;     /* committer only: the journal group being made */
@@ -175,7 +176,7 @@ struct store {
     _Atomic unsigned  wm[4];
     _Atomic int64_t   cap_at;
     _Atomic bool      attaching;
-    _Atomic int       trash_busy;
+    _Atomic int       trash_busy; /* jobs in the background that use the store: store_close waits for them */
     _Atomic uint64_t  hits, misses, evicted, commits, groups, io_errors, recovered, rolled, rebuilt, checkpoints, journal_bytes;
     pthread_mutex_t   up_mtx; /* protects uploads */
     struct hmap       uploads;
