@@ -318,31 +318,57 @@ forget_rows(struct mpath *m, uint64_t bid)
 }
 
 struct forget {
-    struct store *s;
-    struct mpath *m; /* NULL: all */
-    uint64_t      bid;
+    struct forget *next;
+    struct mpath  *m; /* NULL: all */
+    uint64_t       bid;
 };
+
+static struct forget *
+forget_next(struct store *s)
+{
+    struct forget *f;
+
+    pthread_mutex_lock(&s->mp_mtx);
+    f = s->forgets;
+    if (f != NULL)
+        s->forgets = f->next;
+    s->forgetting = f != NULL;
+    pthread_mutex_unlock(&s->mp_mtx);
+    return f;
+}
 
 static void
 forget_blocking(void *arg)
 {
-    struct forget *f = arg;
+    struct store  *s = arg;
+    struct forget *f;
 
-    for (unsigned i = 0; i < f->s->n; i++)
-        if (f->m == NULL || f->m == f->s->mpaths[i])
-            forget_rows(f->s->mpaths[i], f->bid);
-    atomic_fetch_sub(&f->s->trash_busy, 1);
-    free(f);
+    while ((f = forget_next(s)) != NULL) {
+        for (unsigned i = 0; i < s->n; i++)
+            if (f->m == NULL || f->m == s->mpaths[i])
+                forget_rows(s->mpaths[i], f->bid);
+        free(f);
+    }
+    atomic_fetch_sub(&s->trash_busy, 1);
 }
 
+/* One bucket after the other, on one thread of the pool. */
 static void
 forget_start(struct store *s, struct mpath *m, uint64_t bid)
 {
     struct forget *f = xmalloc(sizeof(*f));
+    bool           runs;
 
-    *f = (struct forget){ .s = s, .m = m, .bid = bid };
+    pthread_mutex_lock(&s->mp_mtx);
+    *f = (struct forget){ .next = s->forgets, .m = m, .bid = bid };
+    s->forgets = f;
+    runs = s->forgetting;
+    s->forgetting = true;
+    pthread_mutex_unlock(&s->mp_mtx);
+    if (runs)
+        return;
     atomic_fetch_add(&s->trash_busy, 1);
-    offload_async(s->run, forget_blocking, f);
+    offload_async(s->run, forget_blocking, s);
 }
 
 /* Rows of buckets that nobody told us of: destroyed while this process, or the one before, was away or busy with it. */

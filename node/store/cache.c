@@ -48,6 +48,14 @@ remove_locked(struct shard *sh, struct obj *o)
     sh->fds -= o->nfds;
 }
 
+/* For there is a newer one, or none. */
+static void
+outdate_locked(struct shard *sh, struct obj *o)
+{
+    remove_locked(sh, o);
+    o->stale = true;
+}
+
 static struct obj *
 find_locked(struct shard *sh, uint64_t hash, uint64_t bid, struct str name)
 {
@@ -129,7 +137,7 @@ cache_put(struct obj *o, uint64_t epoch)
     }
     old = find_locked(sh, h, o->bid, o->name);
     if (old != NULL)
-        remove_locked(sh, old);
+        outdate_locked(sh, old);
     if (epoch == 0)
         sh->epoch++;
     obj_ref(o);
@@ -173,7 +181,7 @@ cache_drop(struct store *s, uint64_t bid, struct str name)
     sh->epoch++;
     o = find_locked(sh, h, bid, name);
     if (o != NULL)
-        remove_locked(sh, o);
+        outdate_locked(sh, o);
     pthread_mutex_unlock(&sh->mtx);
     obj_close(o);
 }
@@ -193,7 +201,7 @@ cache_drop_all(struct store *s, uint64_t bid, const struct mpath *m)
             next = TAILQ_NEXT(o, lru);
             if ((bid != 0 && o->bid != bid) || (m != NULL && o->info.mpath != m->idx && o->info.nchunks == 0))
                 continue;
-            remove_locked(sh, o);
+            outdate_locked(sh, o);
             TAILQ_INSERT_TAIL(&gone, o, lru);
         }
         pthread_mutex_unlock(&sh->mtx);

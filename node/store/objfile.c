@@ -17,6 +17,8 @@
 #include "base/util.h"
 #include "store/store_impl.h"
 
+#define FREE_ON_LOOP (4 * MIB) /* files up to that are closed where the last user is */
+
 /* --- life --- */
 
 static uint64_t
@@ -77,6 +79,23 @@ obj_free(struct obj *o)
     free(o);
 }
 
+static void
+free_blocking(void *arg)
+{
+    struct obj   *o = arg;
+    struct store *s = o->store;
+
+    obj_free(o);
+    atomic_fetch_sub(&s->trash_busy, 1); /* store_close waits */
+}
+
+/* Closing the last descriptor of a large file that has no name any more frees its blocks: that takes time, and no loop's. */
+static bool
+frees_much(const struct obj *o)
+{
+    return o->stale && o->nfds > 0 && o->info.size >= FREE_ON_LOOP && loop_self() != NULL;
+}
+
 struct obj *
 obj_ref(struct obj *o)
 {
@@ -90,8 +109,14 @@ obj_close(struct obj *o)
     if (o == NULL)
         return;
     CHECK(o, OBJ_MAGIC);
-    if (atomic_fetch_sub_explicit(&o->refs, 1, memory_order_acq_rel) == 1)
+    if (atomic_fetch_sub_explicit(&o->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    if (frees_much(o)) {
+        atomic_fetch_add(&o->store->trash_busy, 1);
+        offload_async(o->store->run, free_blocking, o);
+    } else {
         obj_free(o);
+    }
 }
 
 const struct obj_info *

@@ -164,10 +164,10 @@ rebuild_file(struct rebuild *rb)
         batch_add(rb, name);
 }
 
+/* The files of a folder, and the names of its folders, a NUL after each. */
 static void
-rebuild_dir(struct rebuild *rb)
+rebuild_entries(struct rebuild *rb, size_t n, struct sbuf *dirs)
 {
-    size_t         n = strlen(rb->path);
     DIR           *d = opendir(rb->path);
     struct dirent *de;
 
@@ -190,13 +190,32 @@ rebuild_dir(struct rebuild *rb)
         if (type == DT_UNKNOWN && lstat(rb->path, &st) == 0)
             type = S_ISDIR(st.st_mode) ? DT_DIR : S_ISREG(st.st_mode) ? DT_REG : DT_UNKNOWN;
         if (type == DT_DIR)
-            rebuild_dir(rb);
+            sbuf_put(dirs, de->d_name, strlen(de->d_name) + 1);
         else if (type == DT_REG)
             rebuild_file(rb);
         rb->path[n] = '\0';
     }
     if (d != NULL)
         closedir(d);
+}
+
+/* Folders below are read when this one is closed: names may be very deep, descriptors are few. */
+static void
+rebuild_dir(struct rebuild *rb)
+{
+    size_t      n = strlen(rb->path);
+    struct sbuf dirs;
+
+    sbuf_init(&dirs, 256 * MIB);
+    rebuild_entries(rb, n, &dirs);
+    if (rb->rc == 0 && !sbuf_ok(&dirs))
+        rb->rc = -AIS_E_NOMEM;
+    for (size_t at = 0; rb->rc == 0 && at < dirs.n; at += strlen(dirs.p + at) + 1) {
+        snprintf(rb->path + n, sizeof(rb->path) - n, "/%s", dirs.p + at);
+        rebuild_dir(rb);
+        rb->path[n] = '\0';
+    }
+    sbuf_fini(&dirs);
 }
 
 /* Checkpoint thread: an index that has part of the bucket starts anew. */

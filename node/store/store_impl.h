@@ -100,7 +100,8 @@ struct obj {
     TAILQ_ENTRY(obj) lru;
     struct store    *store;
     _Atomic unsigned refs;   /* one of them is the cache's while `cached` */
-    bool             cached; /* these three: the shard's mutex */
+    bool             cached; /* these four: the shard's mutex */
+    bool             stale;  /* replaced or removed: its file may be gone but for our descriptors */
     bool             used;   /* since the clock hand came by */
     unsigned         nfds;   /* descriptors open */
     uint64_t         bid;
@@ -167,6 +168,9 @@ struct store {
     struct mpath     *mpaths[MAX_MPATHS];
     pthread_mutex_t   mp_mtx; /* protects changes of mpaths[] and n, and the list of buckets */
     struct known_bck *bcks, *bcks_gone;
+    struct forget    *forgets;    /* rows that go; mp_mtx */
+    bool              forgetting; /* somebody works on that; mp_mtx */
+    _Atomic unsigned  sweeps;     /* how often the trash was asked to be swept since the last sweep began */
     struct nlocks     names;
     struct shard      shards[SHARDS];
     uint64_t          shard_bytes;

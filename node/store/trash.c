@@ -49,15 +49,22 @@ static void
 sweep_blocking(void *arg)
 {
     struct store *s = arg;
+    unsigned      asked;
 
-    for (unsigned i = 0; i < s->n; i++)
-        sweep_mpath(s->mpaths[i]);
+    do {
+        asked = atomic_load(&s->sweeps);
+        for (unsigned i = 0; i < s->n; i++)
+            sweep_mpath(s->mpaths[i]);
+    } while (!atomic_compare_exchange_strong(&s->sweeps, &asked, 0));
     atomic_fetch_sub(&s->trash_busy, 1);
 }
 
+/* One sweep at a time, which looks again when it was asked meanwhile: many buckets that go must not take all threads of the pool. */
 void
 trash_sweep(struct store *s)
 {
+    if (atomic_fetch_add(&s->sweeps, 1) > 0)
+        return;
     atomic_fetch_add(&s->trash_busy, 1);
     offload_async(s->run, sweep_blocking, s);
 }

@@ -2,6 +2,10 @@
 /* What was acknowledged stays, and what cannot be kept is not acknowledged: uploads, buckets and mountpaths that go, calls that fail. */
 #include "fixture.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/resource.h>
+
 /* --- uploads --- */
 
 static char upload_id[40];
@@ -524,6 +528,108 @@ a_mountpath_that_is_attached_many_times_at_once_is_there_once(void **state)
     on_fiber(attach_at_once);
 }
 
+/* --- folders and files that go or are deep --- */
+
+static char deep[1201];
+
+static void
+put_deep(void)
+{
+    for (size_t i = 0; i < sizeof(deep) - 1; i++)
+        deep[i] = i % 2 == 0 ? 'd' : '/';
+    deep[sizeof(deep) - 2] = 'o';
+    put_z(deep, "deep");
+}
+
+static void
+list_deep(void)
+{
+    static char out[sizeof(deep) + 10];
+
+    expect(deep, "deep");
+    list("", out, sizeof(out));
+    assert_int_equal(strlen(deep) + 1, strlen(out));
+}
+
+static void
+an_index_is_rebuilt_with_few_descriptors_however_deep_names_are(void **state)
+{
+    struct rlimit was, low;
+    char          path[200];
+
+    UNUSED(state);
+    on_fiber(put_deep);
+    close_store();
+    for (int i = 1; i <= 2; i++) {
+        snprintf(path, sizeof(path), "%s/mp%d/.ais.c/index/data.mdb", root, i);
+        assert_int_equal(0, unlink(path));
+    }
+    assert_int_equal(0, getrlimit(RLIMIT_NOFILE, &was));
+    low = was;
+    low.rlim_cur = 200;
+    assert_int_equal(0, setrlimit(RLIMIT_NOFILE, &low));
+    open_store();
+    on_fiber(list_deep);
+    assert_int_equal(0, setrlimit(RLIMIT_NOFILE, &was));
+}
+
+static void
+make_and_destroy(void)
+{
+    struct bck b = bk;
+    struct err e = { .code = 0 };
+    char       name[20];
+
+    for (unsigned i = 0; i < 40; i++) {
+        snprintf(name, sizeof(name), "many-%u", i);
+        b.name = str_z(name);
+        b.bid = BID_AIS | (100 + i);
+        assert_int_equal(0, store_bck_create(st, &b, &e));
+        assert_int_equal(0, store_bck_destroy(st, &b, &e));
+        assert_true(atomic_load(&st->trash_busy) <= 2);
+    }
+}
+
+static void
+many_buckets_go_on_two_threads_and_leave_nothing(void **state)
+{
+    UNUSED(state);
+    on_fiber(make_and_destroy);
+    close_store();
+    open_store();
+    assert_int_equal(0, files_in(".$deleted"));
+    assert_null(st->forgets);
+}
+
+static char large[8 << 20];
+
+static void
+close_large(void)
+{
+    struct put_attrs a = { .length = 0 };
+    struct err       e = { .code = 0 };
+    struct obj      *o;
+    int64_t          until;
+    int              fd;
+
+    assert_int_equal(0, put_with("large", large, sizeof(large), &a, &e));
+    assert_int_equal(0, obj_open(st, &bk, STR_LIT("large"), 0, &o, &e));
+    fd = atomic_load(&o->fd);
+    delete_z("large");
+    assert_true(fcntl(fd, F_GETFD) >= 0);
+    obj_close(o);
+    for (until = clock_mono() + SEC_NS(20); atomic_load(&st->trash_busy) > 0 && clock_mono() < until;)
+        fiber_yield();
+    assert_int_equal(-1, fcntl(fd, F_GETFD));
+}
+
+static void
+a_large_object_that_was_deleted_is_freed_off_the_loop(void **state)
+{
+    UNUSED(state);
+    on_fiber(close_large);
+}
+
 /* --- journal and generations --- */
 
 static void
@@ -598,6 +704,9 @@ main(int argc, char **argv)
         T(an_append_is_flushed_to_where_the_object_is_looked_for),
         T(a_failed_mountpath_does_not_come_back_through_another_state),
         T(a_mountpath_that_is_attached_many_times_at_once_is_there_once),
+        T(an_index_is_rebuilt_with_few_descriptors_however_deep_names_are),
+        T(many_buckets_go_on_two_threads_and_leave_nothing),
+        T(a_large_object_that_was_deleted_is_freed_off_the_loop),
         T(a_journal_segment_has_its_name_on_disk_when_it_is_flushed),
         T(a_tombstone_is_as_young_as_it_is_however_long_the_node_runs),
     };
