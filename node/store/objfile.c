@@ -18,6 +18,7 @@
 #include "store/store_impl.h"
 
 #define FREE_ON_LOOP (4 * MIB) /* files up to that are closed where the last user is */
+#define OPEN_CHUNKS  32        /* descriptors of chunks that an object keeps open */
 
 /* --- life --- */
 
@@ -541,27 +542,34 @@ open_blocking(void *arg)
     o->fd = try_open(o->path);
 }
 
-/* Open a chunk once for all users of the object; whoever comes second closes its own. */
+/*
+ * Open a chunk, once for all users of the object; whoever comes second closes its own. The number of chunks is the client's choice: when
+ * the object has enough descriptors the piece keeps its own.
+ */
 static int
-open_shared(struct obj *o, struct chunk *c)
+chunk_open(struct obj *o, struct chunk *c, struct opiece *out)
 {
     struct opening op = { .path = c->path };
-    int            fd;
+    bool           kept = false;
 
     offload(open_blocking, &op);
     if (op.fd < 0)
         return op.fd;
     pthread_mutex_lock(&o->fd_mtx);
-    if (c->fd < 0) {
+    if (c->fd < 0 && o->nopen < OPEN_CHUNKS) {
         c->fd = op.fd;
         op.fd = -1;
+        o->nopen++;
+        kept = true;
     }
-    fd = c->fd;
+    out->own = c->fd < 0;
+    out->fd = out->own ? op.fd : c->fd;
     pthread_mutex_unlock(&o->fd_mtx);
-    if (op.fd < 0)
+    if (kept)
         cache_fd_opened(o);
-    fd_close(&op.fd);
-    return fd;
+    if (!out->own)
+        fd_close(&op.fd);
+    return 0;
 }
 
 static struct chunk *
@@ -580,28 +588,39 @@ chunk_at(const struct obj *o, uint64_t off)
     return &o->chunks[lo];
 }
 
-int
-obj_piece(struct obj *o, uint64_t off, int *fd, uint64_t *fd_off, uint64_t *len, struct err *e)
+static int
+chunk_piece(struct obj *o, uint64_t off, struct opiece *out)
 {
-    ASSERT_CMP(off, <, o->info.size, PRIu64);
-    if (o->info.nchunks == 0) {
-        *fd = atomic_load_explicit(&o->fd, memory_order_acquire);
-        if (*fd < 0)
-            return err_set(e, AIS_E_INTERNAL, "%.*s was opened for its metadata only", STR_FMT(o->name));
-        *fd_off = off;
-        *len = o->info.size - off;
-    } else {
-        struct chunk *c = chunk_at(o, off);
+    struct chunk *c = chunk_at(o, off);
 
-        pthread_mutex_lock(&o->fd_mtx);
-        *fd = c->fd;
-        pthread_mutex_unlock(&o->fd_mtx);
-        if (*fd < 0)
-            *fd = open_shared(o, c);
-        *fd_off = off - c->off;
-        *len = c->size - *fd_off;
+    pthread_mutex_lock(&o->fd_mtx);
+    out->fd = c->fd;
+    pthread_mutex_unlock(&o->fd_mtx);
+    out->off = off - c->off;
+    out->len = c->size - out->off;
+    return out->fd >= 0 ? 0 : chunk_open(o, c, out);
+}
+
+int
+obj_piece(struct obj *o, uint64_t off, struct opiece *out, struct err *e)
+{
+    int rc;
+
+    ASSERT_CMP(off, <, o->info.size, PRIu64);
+    *out = (struct opiece){ .fd = -1, .off = off, .len = o->info.size - off };
+    if (o->info.nchunks > 0) {
+        rc = chunk_piece(o, off, out);
+        return rc < 0 ? err_set(e, -rc, "cannot open the content of %.*s: %s", STR_FMT(o->name), err_text(rc)) : 0;
     }
-    if (*fd < 0)
-        return err_set(e, -*fd, "cannot open the content of %.*s: %s", STR_FMT(o->name), err_text(*fd));
-    return 0;
+    out->fd = atomic_load_explicit(&o->fd, memory_order_acquire);
+    return out->fd >= 0 ? 0 : err_set(e, AIS_E_INTERNAL, "%.*s was opened for its metadata only", STR_FMT(o->name));
+}
+
+void
+obj_piece_done(struct opiece *p)
+{
+    if (p->own)
+        fd_close(&p->fd);
+    p->own = false;
+    p->fd = -1;
 }

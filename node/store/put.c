@@ -374,16 +374,17 @@ obj_each_piece(struct obj *o, int (*fn)(void *ctx, const void *p, size_t n), voi
 ssize_t
 obj_read(struct obj *o, void *p, size_t n, uint64_t off, struct err *e)
 {
-    uint64_t fd_off, len;
-    ssize_t  k;
-    int      fd, rc;
+    struct opiece piece;
+    ssize_t       k;
+    int           rc;
 
     if (off >= o->info.size)
         return 0;
-    rc = obj_piece(o, off, &fd, &fd_off, &len, e);
+    rc = obj_piece(o, off, &piece, e);
     if (rc < 0)
         return rc;
-    k = disk_pread(fd, p, (size_t)MIN((uint64_t)n, len), fd_off);
+    k = disk_pread(piece.fd, p, (size_t)MIN((uint64_t)n, piece.len), piece.off);
+    obj_piece_done(&piece);
     if (k == 0)
         return err_set(e, AIS_E_IO, "%.*s: the file is shorter than its metadata says", STR_FMT(o->name));
     return k < 0 ? err_set(e, (int)-k, "%.*s: %s", STR_FMT(o->name), err_text((int)k)) : k;

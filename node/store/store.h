@@ -77,9 +77,10 @@ int store_bck_summary(struct store *s, const struct bck *b, struct str prefix, s
 int                    obj_open(struct store *s, const struct bck *b, struct str name, unsigned flags, struct obj **out,
                                 struct err *e);
 const struct obj_info *obj_info(const struct obj *o); /* does not park */
-/* The file behind byte `off`: descriptor, offset in it, contiguous bytes from there. Whole objects are one piece; chunked ones
- * several. Does not park when the descriptor is open already. */
-int                    obj_piece(struct obj *o, uint64_t off, int *fd, uint64_t *fd_off, uint64_t *len, struct err *e);
+/* The file behind byte `off`, all contiguous bytes from there. Whole objects are one piece; chunked ones several. Does not park when the
+ * descriptor is open already. An object keeps few descriptors of chunks open: those of more belong to the piece. */
+int                    obj_piece(struct obj *o, uint64_t off, struct opiece *out, struct err *e);
+void                   obj_piece_done(struct opiece *p); /* does not park */
 ssize_t                obj_read(struct obj *o, void *p, size_t n, uint64_t off, struct err *e);
 /* Re-hash the content and compare (validate_warm_get). -AIS_E_CKSUM. */
 int                    obj_verify(struct obj *o, struct err *e);

@@ -104,6 +104,7 @@ struct obj {
     bool             stale;  /* replaced or removed: its file may be gone but for our descriptors */
     bool             used;   /* since the clock hand came by */
     unsigned         nfds;   /* descriptors open */
+    unsigned         nopen;  /* of them, of chunks that were opened later; fd_mtx */
     uint64_t         bid;
     struct str       name;
     struct obj_info  info;

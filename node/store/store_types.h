@@ -46,6 +46,13 @@ obj_info_atime(const struct obj_info *oi)
     return __atomic_load_n(&oi->atime_ns, __ATOMIC_RELAXED);
 }
 
+/* A stretch of an object's content: bytes of one file. Given back with obj_piece_done. */
+struct opiece {
+    int      fd;
+    uint64_t off, len; /* in that file */
+    bool     own;      /* the descriptor is not the object's but ours */
+};
+
 /* What a PUT asks for. Zeroed = plain. */
 struct put_attrs {
     int64_t          length;      /* bytes announced, -1 = unknown */

@@ -102,15 +102,17 @@ out:
 static int
 send_pieces(struct req *r, struct obj *obj, const struct range *g, struct err *e)
 {
-    uint64_t off = g->off, end = g->off + g->len, fd_off, len;
-    int      fd, rc;
+    uint64_t      off = g->off, end = g->off + g->len, len;
+    struct opiece piece;
+    int           rc;
 
     while (off < end) {
-        rc = obj_piece(obj, off, &fd, &fd_off, &len, e);
+        rc = obj_piece(obj, off, &piece, e);
         if (rc < 0)
             return rc;
-        len = MIN(len, end - off);
-        rc = resp_file(r, fd, fd_off, len);
+        len = MIN(piece.len, end - off);
+        rc = resp_file(r, piece.fd, piece.off, len);
+        obj_piece_done(&piece);
         if (rc < 0)
             return rc;
         off += len;

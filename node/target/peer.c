@@ -40,13 +40,11 @@ struct source {
 };
 
 static int
-source_piece(const struct source *s, uint64_t off, int *fd, uint64_t *fd_off, uint64_t *len, struct err *e)
+source_piece(const struct source *s, uint64_t off, struct opiece *piece, struct err *e)
 {
     if (s->obj != NULL)
-        return obj_piece(s->obj, off, fd, fd_off, len, e);
-    *fd = s->fd;
-    *fd_off = off;
-    *len = s->size - off;
+        return obj_piece(s->obj, off, piece, e);
+    *piece = (struct opiece){ .fd = s->fd, .off = off, .len = s->size - off };
     return 0;
 }
 
@@ -155,14 +153,17 @@ source_hdrs(const struct copier *c, const struct source *s, struct hdr *h, unsig
 static int
 send_source(struct hcall *hc, const struct source *s, struct err *e)
 {
-    uint64_t off = 0, fd_off, len;
-    int      fd, rc = 0;
+    struct opiece piece;
+    uint64_t      off = 0;
+    int           rc = 0;
 
     while (rc == 0 && off < s->size) {
-        rc = source_piece(s, off, &fd, &fd_off, &len, e);
-        if (rc == 0)
-            rc = hc_file(hc, fd, fd_off, MIN(len, s->size - off));
-        off += len;
+        rc = source_piece(s, off, &piece, e);
+        if (rc < 0)
+            return rc;
+        rc = hc_file(hc, piece.fd, piece.off, piece.len);
+        off += piece.len;
+        obj_piece_done(&piece);
     }
     return rc;
 }

@@ -601,6 +601,52 @@ many_buckets_go_on_two_threads_and_leave_nothing(void **state)
     assert_null(st->forgets);
 }
 
+static unsigned
+open_fds(void)
+{
+    unsigned n = 0;
+
+    for (int fd = 0; fd < 4096; fd++)
+        n += fcntl(fd, F_GETFD) >= 0;
+    return n;
+}
+
+static struct mpt_part_ref refs[500];
+
+static void
+read_many_chunks(void)
+{
+    const struct put_attrs a = { .length = -1 };
+    struct err             e = { .code = 0 };
+    struct put            *p;
+    struct obj            *o;
+    unsigned               before;
+
+    assert_int_equal(0, mpt_create(st, &bk, STR_LIT("many"), &a, upload_id, &e));
+    for (unsigned i = 0; i < ARRAY_SIZE(refs); i++) {
+        refs[i].num = i + 1;
+        assert_int_equal(0, mpt_part(st, &bk, STR_LIT("many"), str_z(upload_id), i + 1, &a, &p, &e));
+        assert_int_equal(0, put_write(p, &"abcdefghij"[i % 10], 1, &e));
+        assert_int_equal(0, put_commit(p, NULL, &e));
+    }
+    assert_int_equal(0, mpt_complete(st, &bk, STR_LIT("many"), str_z(upload_id), refs, ARRAY_SIZE(refs), NULL, &e));
+    before = open_fds();
+    assert_int_equal(0, obj_open(st, &bk, STR_LIT("many"), 0, &o, &e));
+    for (int round = 0; round < 2; round++) {
+        if (obj_verify(o, &e) < 0)
+            fail_msg("%s", e.text);
+        assert_true(open_fds() <= before + 40);
+    }
+    obj_close(o);
+}
+
+static void
+an_object_of_many_chunks_keeps_few_descriptors(void **state)
+{
+    UNUSED(state);
+    on_fiber(read_many_chunks);
+}
+
 static char large[8 << 20];
 
 static void
@@ -706,6 +752,7 @@ main(int argc, char **argv)
         T(a_mountpath_that_is_attached_many_times_at_once_is_there_once),
         T(an_index_is_rebuilt_with_few_descriptors_however_deep_names_are),
         T(many_buckets_go_on_two_threads_and_leave_nothing),
+        T(an_object_of_many_chunks_keeps_few_descriptors),
         T(a_large_object_that_was_deleted_is_freed_off_the_loop),
         T(a_journal_segment_has_its_name_on_disk_when_it_is_flushed),
         T(a_tombstone_is_as_young_as_it_is_however_long_the_node_runs),
