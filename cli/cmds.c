@@ -17,6 +17,7 @@ const struct group groups[] = {
     { "log",        "show and fetch the nodes' logs",                            log_cmds,        &log_ncmds },
     { "storage",    "mountpaths, their space and their indexes",                 storage_cmds,    &storage_ncmds },
     { "cluster",    "health, primary, counters, shutdown",                       cluster_cmds,    &cluster_ncmds },
+    { "advanced",   "what is rarely needed",                                     rollback_cmds,   &rollback_ncmds },
     { "version",    "versions of this program and of the cluster",               misc_cmds,       &misc_ncmds },
     { "search",     "find commands by a word",                                   NULL,            &none },
     { "alias",      "other spellings of commands",                               NULL,            &none },

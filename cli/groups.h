@@ -19,6 +19,7 @@ DECLARE_GROUP(config);
 DECLARE_GROUP(log);
 DECLARE_GROUP(storage);
 DECLARE_GROUP(cluster);
+DECLARE_GROUP(rollback);
 DECLARE_GROUP(misc);
 DECLARE_GROUP(completion);
 

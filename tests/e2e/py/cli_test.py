@@ -244,6 +244,27 @@ def some_done_and_some_not_is_exit_5(t):
 
 # --- buckets ---
 @test
+def what_go_cannot_read_is_exported(t):
+    contents = {"plain": b"1", "dir/plain": b"2", "a": b"first", "a/b": b"second", "d/" + "n" * 260: b"long", "m" * 260: b"found by Go", "x//y": b"x"}
+    with bucket(t, "cli-export") as b:
+        for name, body in contents.items():
+            t.ais("put", "-", b + "/" + name, stdin=body)
+        t.ais("object", "set-custom", b + "/a", "color=red", "empty=")
+        want = {"a", "a/b", "d/" + "n" * 260, "x//y"}
+        told = t.ais("advanced", "export-to-go", b)
+        assert len(told.lines()) == len(want) and "4 objects" in told.err, told
+        out = os.path.join(t.dir, "export")
+        assert t.ais("advanced", "export-to-go", b, "--to", out).out == ""
+        rows = [json.loads(line) for line in open(os.path.join(out, "index.jsonl"))]
+        assert {r["name"] for r in rows} == want and len(rows) == len(want), rows
+        for r in rows:
+            assert open(os.path.join(out, r["file"]), "rb").read() == contents[r["name"]], r
+            assert r["bucket"] == b and r["version"] == "1" and r["checksum_type"] == "xxhash2" and r["reason"], r
+        assert [r["custom"] for r in rows if r["name"] == "a"] == [{"color": "red", "empty": ""}]
+        assert len(os.listdir(os.path.join(out, "objects"))) == len(want)
+
+
+@test
 def buckets_come_are_listed_and_go(t):
     with bucket(t, "cli-b1") as b1, bucket(t, "cli-b2") as b2:
         names = t.ais("ls").lines()
