@@ -126,6 +126,7 @@ store_close(struct store *s)
     if (s == NULL)
         return;
     ASSERT_MAY_BLOCK();
+    atomic_store(&s->stopping, true);
     while (atomic_load(&s->trash_busy) > 0)
         nanosleep(&ms, NULL);
     cache_drop_all(s, 0, NULL);

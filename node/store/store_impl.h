@@ -182,6 +182,7 @@ struct store {
     _Atomic int64_t   cap_at;
     _Atomic bool      attaching;
     _Atomic int       trash_busy; /* jobs in the background that use the store: store_close waits for them */
+    _Atomic bool      stopping;   /* they end early */
     _Atomic uint64_t  hits, misses, evicted, commits, groups, io_errors, recovered, rolled, rebuilt, checkpoints, journal_bytes;
     pthread_mutex_t   up_mtx; /* protects uploads */
     struct hmap       uploads;

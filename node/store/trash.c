@@ -2,11 +2,13 @@
 /*
  * Trash: folders that were renamed away and are removed in the background.
  *
+ * What a sweep leaves because the node stops is swept after the next start.
+ *
  * Runs on: threads that may block.
  */
 #include <dirent.h>
 #include <errno.h>
-#include <ftw.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -15,33 +17,77 @@
 #include "base/util.h"
 #include "store/store_impl.h"
 
-static int
-rm_one(const char *path, const struct stat *st, int type, struct FTW *f)
+#define MAX_DEPTH 64 /* descriptors held by one sweep; what lies deeper is brought up first */
+
+struct sweep {
+    struct mpath *m;
+    int           root; /* the trash folder */
+    bool          more; /* folders were brought up into it */
+};
+
+static void rm_entries(struct sweep *s, DIR *d, unsigned depth);
+
+static void
+bring_up(struct sweep *s, int dirfd, const char *name)
 {
-    UNUSED(st);
-    UNUSED(type);
-    UNUSED(f);
-    (void)remove(path);
-    return 0;
+    char to[64];
+
+    snprintf(to, sizeof(to), "deep.%llx.%x", (unsigned long long)clock_real(), (unsigned)atomic_fetch_add(&s->m->seq, 1));
+    if (renameat(dirfd, name, s->root, to) == 0)
+        s->more = true;
+}
+
+static void
+rm_dir(struct sweep *s, int dirfd, const char *name, unsigned depth)
+{
+    int  fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+
+    if (d == NULL) {
+        fd_close(&fd);
+        return;
+    }
+    rm_entries(s, d, depth);
+    closedir(d);
+    (void)unlinkat(dirfd, name, AT_REMOVEDIR);
+}
+
+static void
+rm_entries(struct sweep *s, DIR *d, unsigned depth)
+{
+    struct dirent *de;
+    int            fd = dirfd(d);
+
+    while (!atomic_load(&s->m->store->stopping) && (de = readdir(d)) != NULL) {
+        if (strcmp(de->d_name, ".") == 0 || strcmp(de->d_name, "..") == 0)
+            continue;
+        if (de->d_type != DT_DIR && unlinkat(fd, de->d_name, 0) == 0)
+            continue;
+        if (depth < MAX_DEPTH)
+            rm_dir(s, fd, de->d_name, depth + 1);
+        else
+            bring_up(s, fd, de->d_name);
+    }
 }
 
 static void
 sweep_mpath(struct mpath *m)
 {
-    char           dir[512], path[1024];
-    DIR           *d;
-    struct dirent *de;
+    struct sweep s = { .m = m };
+    char         path[512];
+    DIR         *d;
 
-    snprintf(dir, sizeof(dir), "%s/" TRASH_DIR, m->path);
-    d = opendir(dir);
-    while (d != NULL && (de = readdir(d)) != NULL) {
-        if (strcmp(de->d_name, ".") == 0 || strcmp(de->d_name, "..") == 0)
-            continue;
-        snprintf(path, sizeof(path), "%s/%s", dir, de->d_name);
-        (void)nftw(path, rm_one, 32, FTW_DEPTH | FTW_PHYS);
-    }
-    if (d != NULL)
-        closedir(d);
+    snprintf(path, sizeof(path), "%s/" TRASH_DIR, m->path);
+    d = opendir(path);
+    if (d == NULL)
+        return;
+    s.root = dirfd(d);
+    do {
+        s.more = false;
+        rewinddir(d);
+        rm_entries(&s, d, 0);
+    } while (s.more && !atomic_load(&m->store->stopping));
+    closedir(d);
     mpath_stat(m);
 }
 
