@@ -62,7 +62,7 @@ int store_bck_adopt(struct store *s, const struct bck *b, struct err *e);
 int store_adopted(struct store *s, struct err *e);
 struct bck_sum {
     uint64_t objects, bytes;         /* objects and their sizes, by the index */
-    uint64_t on_disk;                /* bytes including copies, chunks and metadata, in file-system blocks */
+    uint64_t on_disk;                /* sizes in blocks of 4 KiB; neither copies nor metadata are counted yet */
     uint64_t min_size, max_size;
 };
 int store_bck_summary(struct store *s, const struct bck *b, struct str prefix, struct bck_sum *out, struct err *e);
