@@ -9,7 +9,7 @@
 #   unit       cmocka programs under ASan+UBSan; run, net and core again under TSan; store and run again as released
 #   fuzz       every parser for AIS_FUZZ_SECONDS (default 5) seconds from its corpus
 #   scenario   varnishtest files against real processes
-#   clients    golden exchanges, adopted disks and the Python SDK's own tests against a real 1+3 cluster
+#   clients    golden exchanges, adopted disks, the published Python and Go clients against a real 1+3 cluster
 #   torture    kill -9, full disks, cut connections; AIS_TORTURE_SECONDS (default 30)
 #
 # A test that cannot run here is counted as skipped, with its reason. The last line is "N passed, N failed, N skipped".
@@ -142,7 +142,7 @@ tier_clients() {
     head1 clients
     build release || return
     local t
-    for t in tests/e2e/py/*_test.sh; do
+    for t in tests/e2e/py/*_test.sh tests/e2e/go/*_test.sh; do
         [ -e "$t" ] || continue
         printf -- '-- %s (%ss so far)\n' "$(basename "$t")" "$SECONDS"
         tap "clients/$(basename "$t" _test.sh)" "$logdir/$(basename "$t").log" timeout -k 10 1200 "$t"
