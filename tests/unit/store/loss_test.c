@@ -188,7 +188,7 @@ fail_in_the_middle_of_metadata(void)
 
     for (int i = 0; i < 8; i++) {
         memset(values[i], 'a' + i, sizeof(values[i]) - 1);
-        kv[i] = (struct kv){ str_from("abcdefgh" + i, 1), str_z(values[i]) };
+        kv[i] = (struct kv){ str_from(&"abcdefgh"[i], 1), str_z(values[i]) };
     }
     put_z("o", "content");
     for (int side = 0; side < 2; side++)
