@@ -15,4 +15,5 @@ dir=$(mktemp -d "${TMPDIR:-/tmp}/ais-adopt.XXXXXX")
 made=
 [ -d /ais ] || { mkdir /ais 2>/dev/null && made=1; } || { echo "/ais cannot be made here"; exit 77; }
 trap 'rm -rf -- "$dir"; [ -z "$made" ] || rmdir /ais 2>/dev/null || true' EXIT
-"${ns[@]}" bash -c 'mount --bind "$0" /ais && ip link set lo up && exec python3 adopt_test.py' "$dir"
+# The nodes' ports lie where the kernel takes ports for outgoing connections from: here it shall take others.
+"${ns[@]}" bash -c 'mount --bind "$0" /ais && ip link set lo up && echo 10000 30000 >/proc/sys/net/ipv4/ip_local_port_range; exec python3 adopt_test.py' "$dir"
