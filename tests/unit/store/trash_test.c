@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sched.h>
 
 #include "store/layout.h"
 
@@ -14,6 +15,8 @@ fill_trash(unsigned levels)
     char path[512];
     int  fd, next, file;
 
+    while (atomic_load(&st->trash_busy) > 0) /* the sweep that every start begins with */
+        sched_yield();
     snprintf(path, sizeof(path), "%s/" TRASH_DIR, st->mpaths[0]->path);
     (void)mkdir(path, 0755);
     fd = open(path, O_RDONLY | O_DIRECTORY);
