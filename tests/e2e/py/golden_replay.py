@@ -65,7 +65,7 @@ VOLATILE = [
     ("*", "*:header:etag", r'"v1-832ac537e6e48057-[0-9a-z]{10,13}"'),
     ("*", "*:header:ais-location", LOCATION),
     ("*", "*:header:ais-mirror-paths", r"\[?/mp\d/\d\]?"),
-    ("append-1", "*:header:ais-append-handle", r"vWRt38082\|/mp\d/2/@ais/gold/%wk/[^|]+\|xxhash2\|[A-Za-z0-9+/]+=*"),
+    ("append-1", "*:header:ais-append-handle", r"vWRt38082\|/mp\d/2/@ais/gold/%wk/[^|]+\|xxhash2\|[0-9a-f]+\.[A-Za-z0-9+/]+=*"),
     ("*", "*:header:hdr-error/remote_addr", r"127\.0\.0\.1:\d+"),
     ("*", "*:body/remote_addr", r"127\.0\.0\.1:\d+"),
     ("*", "*/bid", r"9223372036854775\d{3}"),
