@@ -226,29 +226,6 @@ smap_next_primary(const struct smap *m, struct str failed)
     return best;
 }
 
-/* Everything fits on the stack, except a name that is longer than any we accept (it still has an owner). */
-uint64_t
-obj_digest(const struct bck *b, struct str name)
-{
-    char              buf[16 + BCK_NS_MAX + BCK_NAME_MAX + OBJ_NAME_MAX];
-    const struct str  part[] = { str_z(provider_name(b->provider)), STR_LIT("/@"), b->ns_uuid,   STR_LIT("#"), b->ns_name,
-                                 STR_LIT("/"),                      b->name,       STR_LIT("/"), name };
-    auto_free char   *big = NULL;
-    char             *p = buf;
-    size_t            n = 0, off = 0;
-
-    for (size_t i = 0; i < ARRAY_SIZE(part); i++)
-        n += part[i].n;
-    if (n > sizeof(buf))
-        p = big = xmalloc(n);
-    for (size_t i = 0; i < ARRAY_SIZE(part); i++) {
-        if (part[i].n > 0)
-            memcpy(p + off, part[i].p, part[i].n);
-        off += part[i].n;
-    }
-    return hrw_digest(p, n);
-}
-
 /* ---- JSON out ---- */
 
 static void

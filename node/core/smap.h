@@ -22,8 +22,6 @@ const struct snode *smap_find(const struct smap *m, struct str id); /* NULL when
 const struct snode *smap_hrw(const struct smap *m, uint64_t digest);
 /* The n best, best first, into out; returns how many there are. */
 unsigned            smap_hrw_list(const struct smap *m, uint64_t digest, const struct snode **out, unsigned n);
-/* XXH64 of the uname "provider/@uuid#ns/bucket/object" with AIStore's seed; streaming, no allocation. */
-uint64_t            obj_digest(const struct bck *b, struct str name);
 
 void smap_json(const struct smap *m, struct jw *w);
 void snode_json(const struct snode *n, struct jw *w);

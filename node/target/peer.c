@@ -28,7 +28,7 @@ copier_of(struct req *r)
 bool
 obj_is_mine(const struct copier *c, const struct bck *b, struct str name, const struct snode **owner)
 {
-    *owner = smap_hrw(c->smap, obj_digest(b, name));
+    *owner = smap_hrw(c->smap, bck_obj_digest(b, name));
     return *owner != NULL && strcmp((*owner)->id, c->n->id) == 0;
 }
 

@@ -19,7 +19,7 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
     if (uname_parse(s, &b, &object, &e) == 0) {
         ASSERT(b.name.n > 0 && b.name.n <= BCK_NAME_MAX && memchr(b.name.p, '/', b.name.n) == NULL);
         ASSERT(strlen(bck_display(&b, display)) < sizeof(display));
-        (void)obj_digest(&b, object);
+        (void)bck_obj_digest(&b, object);
     }
     ns_parse(s, &uuid, &name);
     ASSERT(uuid.n + name.n <= n);
