@@ -67,6 +67,8 @@ op_init(struct mset *m, const json_t *cmd, struct err *e)
         b->version = 1;
         mset_set_bmd(m, b);
     }
+    if (!(have & 1u << MI_RMD))
+        mset_set_rmd(m, rmd_new(uuidz));
     mset_set_conf(m, conf_copy(m->conf));
     str_copyz(str_z(m->smap->uuid), m->conf->uuid, sizeof(m->conf->uuid));
     m->conf->version++;
@@ -468,6 +470,28 @@ op_find(struct str name)
     return NULL;
 }
 
+static bool
+same_owners(const struct smap *a, const struct smap *b)
+{
+    unsigned i;
+
+    if (a->nactive != b->nactive)
+        return false;
+    for (i = 0; i < a->nactive; i++) {
+        if (strcmp(a->active[i]->id, b->active[i]->id) != 0)
+            return false;
+    }
+    return true;
+}
+
+/* Other targets own the names now: until a rebalance has settled it, objects may lie where they did before. */
+static void
+note_former_owners(const struct mset *before, struct mset *m)
+{
+    if (before->smap->nactive > 0 && m->bmd->n > 0 && !same_owners(before->smap, m->smap))
+        mset_set_rmd(m, rmd_push(m->rmd, before->smap, m->bmd->version));
+}
+
 int
 cstate_apply(void *ctx, uint64_t index, struct str cmd, struct err *result)
 {
@@ -491,11 +515,13 @@ cstate_apply(void *ctx, uint64_t index, struct str cmd, struct err *result)
     m = mset_copy(s->cur); /* only this thread exchanges cur */
     rc = fn(m, j, result);
     json_decref(j);
-    if (rc < 0)
+    if (rc < 0) {
         mset_put(m);
-    else
-        cstate_set(s, m);
-    return rc;
+        return rc;
+    }
+    note_former_owners(s->cur, m);
+    cstate_set(s, m);
+    return 0;
 }
 
 int

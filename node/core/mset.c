@@ -31,45 +31,6 @@ static const struct {
 
 #define JSP_FILE_MAX (80u << 20)
 
-/* --- rebalance state --- */
-static struct rmd *
-rmd_new(uint64_t version, char *json)
-{
-    struct rmd *r = xcalloc(1, sizeof(*r));
-
-    atomic_init(&r->refs, 1);
-    r->version = version;
-    r->json = json;
-    return r;
-}
-
-static struct rmd *
-rmd_ref(struct rmd *r)
-{
-    atomic_fetch_add(&r->refs, 1);
-    return r;
-}
-
-static void
-rmd_put(struct rmd *r)
-{
-    if (r == NULL || atomic_fetch_sub(&r->refs, 1) != 1)
-        return;
-    free(r->json);
-    free(r);
-}
-
-static int
-rmd_from_json(const json_t *j, struct rmd **out, struct err *e)
-{
-    uint64_t version;
-
-    if (!json_u64(json_object_get(j, "version"), &version))
-        return err_set(e, AIS_E_BADREQ, "rebalance metadata has no version");
-    *out = rmd_new(version, json_dumps(j, JSON_COMPACT));
-    return 0;
-}
-
 /* --- life --- */
 struct mset *
 mset_new(struct cluster_conf *conf)
@@ -80,7 +41,7 @@ mset_new(struct cluster_conf *conf)
     m->conf = conf;
     m->smap = smap_new("");
     m->bmd = bmd_new("");
-    m->rmd = rmd_new(0, NULL);
+    m->rmd = rmd_new("");
     return m;
 }
 
@@ -174,7 +135,7 @@ mset_set_bmd(struct mset *m, struct bmd *b)
     m->bmd = b;
 }
 
-static void
+void
 mset_set_rmd(struct mset *m, struct rmd *r)
 {
     rmd_put(m->rmd);
@@ -218,10 +179,7 @@ mset_item_json(const struct mset *m, enum mitem i, struct jw *w)
         bmd_json(m->bmd, w);
         return;
     case MI_RMD:
-        if (m->rmd->json != NULL)
-            jw_raw(w, str_z(m->rmd->json));
-        else
-            jw_raw(w, STR_LIT("{\"cluster_id\":\"\",\"version\":0}"));
+        rmd_json(m->rmd, w);
         return;
     case MI_COUNT:
         break;

@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "core/bmd.h"
 #include "core/conf.h"
+#include "core/rmd.h"
 #include "core/smap.h"
 
 struct jw;
@@ -21,13 +22,6 @@ struct json_t;
 /* In the order in which a node adopts them. */
 enum mitem { MI_CONF, MI_SMAP, MI_BMD, MI_RMD, MI_COUNT };
 extern const char *const mitem_name[MI_COUNT]; /* "conf", "smap", ...: members of messages and of the log's snapshots */
-
-/* Rebalance state: nothing here reads more of it than its version yet, so it is kept as it came. */
-struct rmd {
-    _Atomic unsigned refs;
-    uint64_t         version;
-    char            *json;
-};
 
 struct mset {
     _Atomic unsigned     refs;
@@ -49,6 +43,7 @@ void         mset_take_item(struct mset *m, enum mitem i, const struct mset *fro
 void         mset_set_conf(struct mset *m, struct cluster_conf *c);
 void         mset_set_smap(struct mset *m, struct smap *s);
 void         mset_set_bmd(struct mset *m, struct bmd *b);
+void         mset_set_rmd(struct mset *m, struct rmd *r);
 
 void mset_item_json(const struct mset *m, enum mitem i, struct jw *w);
 int  mset_item_from_json(struct mset *m, enum mitem i, const struct json_t *j, struct err *e);

@@ -12,6 +12,7 @@
 #include "core/bmd.h"
 #include "core/conf.h"
 #include "core/consensus.h"
+#include "core/rmd.h"
 #include "core/smap.h"
 #include "core/stats.h"
 #include "net/client.h"
@@ -65,7 +66,8 @@ struct views {
     struct smap         *smap;
     struct bmd          *bmd;
     struct cluster_conf *conf;
-    uint64_t             rmd_version, etlmd_version;
+    struct rmd          *rmd;
+    uint64_t             etlmd_version;
     struct vbox         *box; /* what holds them: core's */
 };
 void views_get(struct node *n, struct views *v);

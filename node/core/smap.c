@@ -64,17 +64,19 @@ static void
 smap_finish(struct smap *m, const char *primary)
 {
     qsort(m->nodes, m->nnodes, sizeof(m->nodes[0]), node_cmp);
-    m->nproxies = m->ntargets = m->nactive = 0;
+    m->nproxies = m->ntargets = m->nactive = m->ndead = 0;
     m->primary = NULL;
     for (unsigned i = 0; i < m->nnodes; i++) {
         struct snode *n = &m->nodes[i];
+        bool          dead = (n->flags & SNODE_DEAD) != 0;
 
+        m->ndead += dead;
         if (n->role == ROLE_PROXY) {
-            m->nproxies++;
+            m->nproxies += !dead;
             if (strcmp(n->id, primary) == 0)
                 m->primary = n;
         } else {
-            m->ntargets++;
+            m->ntargets += !dead;
             if (snode_active(n))
                 m->active[m->nactive++] = n;
         }
@@ -267,12 +269,15 @@ snode_json(const struct snode *n, struct jw *w)
     jw_obj_end(w);
 }
 
+/* The nodes with that role that live, or (role -1) the dead ones. */
 static void
-map_json(const struct smap *m, enum role role, struct jw *w)
+map_json(const struct smap *m, int role, struct jw *w)
 {
     jw_obj(w);
     for (unsigned i = 0; i < m->nnodes; i++) {
-        if (m->nodes[i].role != role)
+        bool dead = (m->nodes[i].flags & SNODE_DEAD) != 0;
+
+        if (role < 0 ? !dead : dead || (int)m->nodes[i].role != role)
             continue;
         jw_key(w, m->nodes[i].id);
         snode_json(&m->nodes[i], w);
@@ -284,6 +289,13 @@ void
 smap_json(const struct smap *m, struct jw *w)
 {
     jw_obj(w);
+    if (m->ndead > 0) { /* to AIStore's clients such a node is gone */
+        jw_key(w, "ext");
+        jw_obj(w);
+        jw_key(w, "dead");
+        map_json(m, -1, w);
+        jw_obj_end(w);
+    }
     jw_key(w, "pmap");
     map_json(m, ROLE_PROXY, w);
     jw_key(w, "proxy_si");
@@ -402,9 +414,9 @@ snode_from_json(const struct json_t *j, struct snode *out, struct err *e)
     return 0;
 }
 
-/* The nodes of pmap or tmap into m. */
+/* The nodes of pmap, tmap or (role -1) of the dead into m. */
 static int
-nodes_from_json(struct json_t *map, enum role role, struct smap *m, struct err *e)
+nodes_from_json(struct json_t *map, int role, struct smap *m, struct err *e)
 {
     const char *key;
     json_t     *v;
@@ -417,27 +429,32 @@ nodes_from_json(struct json_t *map, enum role role, struct smap *m, struct err *
         rc = snode_from_json(v, n, e);
         if (rc < 0)
             return rc;
-        if (n->role != role || strcmp(n->id, key) != 0)
+        if ((role >= 0 && (int)n->role != role) || strcmp(n->id, key) != 0)
             return err_set(e, AIS_E_BADREQ, "cluster map: node %s does not belong under key \"%.40s\"", n->id, key);
+        n->flags = role < 0 ? n->flags | SNODE_DEAD : n->flags & ~(uint64_t)SNODE_DEAD;
         m->nnodes++;
     }
     return 0;
 }
 
+static bool
+map_valid(const struct json_t *map)
+{
+    return map == NULL || json_is_null(map) || (json_is_object(map) && json_object_size(map) <= SMAP_MAX_NODES);
+}
+
 int
 smap_from_json(const struct json_t *j, struct smap **out, struct err *e)
 {
-    struct json_t *pmap = json_get_fold(j, "pmap"), *tmap = json_get_fold(j, "tmap");
+    struct json_t *pmap = json_get_fold(j, "pmap"), *tmap = json_get_fold(j, "tmap"), *dead = json_object_get(json_get_fold(j, "ext"), "dead");
     struct json_t *psi = json_get_fold(j, "proxy_si"), *ver = json_get_fold(j, "version");
     char           primary[NODE_ID_MAX + 1] = "";
     struct smap   *m;
     int            rc = 0;
 
-    if (!json_is_object(j) || (pmap != NULL && !json_is_object(pmap) && !json_is_null(pmap)) ||
-        (tmap != NULL && !json_is_object(tmap) && !json_is_null(tmap)) || json_object_size(pmap) > SMAP_MAX_NODES ||
-        json_object_size(tmap) > SMAP_MAX_NODES)
+    if (!json_is_object(j) || !map_valid(pmap) || !map_valid(tmap) || !map_valid(dead))
         return err_set(e, AIS_E_BADREQ, "cluster map is malformed");
-    m = smap_alloc((unsigned)(json_object_size(pmap) + json_object_size(tmap)));
+    m = smap_alloc((unsigned)(json_object_size(pmap) + json_object_size(tmap) + json_object_size(dead)));
     if (!json_u64(ver, &m->version) || !get_strz(j, "uuid", m->uuid, sizeof(m->uuid)) ||
         !get_strz(j, "creation_time", m->created, sizeof(m->created)) ||
         (json_is_object(psi) && !get_strz(psi, "daemon_id", primary, sizeof(primary)))) {
@@ -448,14 +465,16 @@ smap_from_json(const struct json_t *j, struct smap **out, struct err *e)
         rc = nodes_from_json(pmap, ROLE_PROXY, m, e);
     if (rc == 0 && json_is_object(tmap))
         rc = nodes_from_json(tmap, ROLE_TARGET, m, e);
+    if (rc == 0 && json_is_object(dead))
+        rc = nodes_from_json(dead, -1, m, e);
     if (rc < 0)
         goto out;
     smap_finish(m, primary);
     for (unsigned i = 1; i < m->nnodes; i++) {
         const struct snode *other = &m->nodes[i];
 
-        if (other->role == ROLE_TARGET && smap_find(m, str_z(other->id)) != other) {
-            rc = err_set(e, AIS_E_BADREQ, "cluster map: node %s is both a proxy and a target", other->id);
+        if (smap_find(m, str_z(other->id)) != other) {
+            rc = err_set(e, AIS_E_BADREQ, "cluster map: node %s is in it twice", other->id);
             goto out;
         }
     }

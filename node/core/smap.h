@@ -40,10 +40,11 @@ struct smap *smap_with_primary(const struct smap *m, struct str id);
 void snode_finish(struct snode *n, bool https);
 /* The proxy that takes over when `failed` is gone: electable, active, greatest id_digest. NULL when there is none. */
 const struct snode *smap_next_primary(const struct smap *m, struct str failed);
+/* Takes part in placement (a target), may lead (a proxy). */
 static inline bool
 snode_active(const struct snode *n)
 {
-    return (n->flags & (SNODE_MAINT | SNODE_DECOMM)) == 0;
+    return (n->flags & (SNODE_MAINT | SNODE_DECOMM | SNODE_DEAD)) == 0;
 }
 
 bool node_id_valid(struct str id); /* native-api.md 1.1 */

@@ -17,6 +17,8 @@
 #define SNODE_MAINT         (1u << 2)
 #define SNODE_DECOMM        (1u << 3)
 #define SNODE_MAINT_POSTREB (1u << 4)
+/* Ours: not heard for too long. Stays in the map, so that what it holds is not forgotten; owns nothing. On the wire under "ext". */
+#define SNODE_DEAD          (1u << 16)
 
 enum role { ROLE_PROXY, ROLE_TARGET };
 
@@ -45,9 +47,10 @@ struct smap {
     uint64_t         version;
     char             uuid[40];
     char             created[32]; /* "2026-08-01 10:00:00" UTC */
-    unsigned         nnodes;      /* all, proxies first, each group sorted by id */
-    unsigned         nproxies, ntargets;
-    unsigned         nactive;     /* targets neither in maintenance nor being decommissioned */
+    unsigned         nnodes;      /* all, dead ones too; proxies first, each group sorted by id */
+    unsigned         nproxies, ntargets; /* those that are not dead */
+    unsigned         ndead;
+    unsigned         nactive;     /* targets neither dead nor in maintenance nor being decommissioned */
     struct snode    *nodes;
     struct snode   **active;      /* those targets */
     struct snode    *primary;     /* one of nodes; NULL while there is none */

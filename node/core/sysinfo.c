@@ -212,7 +212,7 @@ node_info_json(struct node *n, struct jw *w)
     jw_ku64s(w, "version", v.smap->version);
     jw_obj_end(w);
     kver(w, "bmd", v.bmd->uuid, v.bmd->version);
-    kver(w, "rmd", NULL, v.rmd_version);
+    kver(w, "rmd", NULL, v.rmd->version);
     kver(w, "config", NULL, v.conf->version);
     kver(w, "etlmd", NULL, v.etlmd_version);
     jw_ku64(w, "flags", node_state_flags(n));

@@ -20,7 +20,8 @@ struct vset {
     struct smap         *smap;
     struct bmd          *bmd;
     struct cluster_conf *conf;
-    uint64_t             rmd_version, etlmd_version;
+    struct rmd          *rmd;
+    uint64_t             etlmd_version;
 };
 
 struct vbox {
@@ -48,7 +49,7 @@ vset_new(const struct mset *m, struct cluster_conf *conf)
     s->smap = smap_ref(m->smap);
     s->bmd = bmd_ref(m->bmd);
     s->conf = conf;
-    s->rmd_version = m->rmd->version;
+    s->rmd = rmd_ref(m->rmd);
     s->etlmd_version = m->etlmd_version;
     return s;
 }
@@ -61,6 +62,7 @@ vset_put(struct vset *s)
     smap_put(s->smap);
     bmd_put(s->bmd);
     conf_put(s->conf);
+    rmd_put(s->rmd);
     free(s);
 }
 
@@ -91,7 +93,7 @@ vbox_get(struct vbox *b, struct views *v)
     v->smap = b->set->smap;
     v->bmd = b->set->bmd;
     v->conf = b->set->conf;
-    v->rmd_version = b->set->rmd_version;
+    v->rmd = b->set->rmd;
     v->etlmd_version = b->set->etlmd_version;
     v->box = b;
 }

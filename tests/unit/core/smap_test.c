@@ -208,6 +208,37 @@ ids_are_checked(void **state)
     }
 }
 
+/* To AIStore's clients a dead node is gone; to us it is remembered. */
+static void
+the_dead_are_kept_aside(void **state)
+{
+    struct smap   *m = three_targets(), *dead, *back = NULL;
+    struct sbuf    b;
+    struct jw      w;
+    struct json_t *j = NULL;
+
+    (void)state;
+    dead = smap_with_flags(m, STR_LIT("t2bbbbbb"), SNODE_DEAD, 0);
+    assert_int_equal(2, dead->nactive);
+    assert_int_equal(2, dead->ntargets);
+    assert_int_equal(1, dead->ndead);
+    sbuf_init(&b, 1u << 20);
+    jw_init(&w, &b, 0);
+    smap_json(dead, &w);
+    assert_int_equal(0, json_read(sbuf_str(&b), &j, NULL));
+    assert_int_equal(2, json_object_size(json_object_get(j, "tmap")));
+    assert_non_null(json_object_get(json_object_get(json_object_get(j, "ext"), "dead"), "t2bbbbbb"));
+    assert_int_equal(0, smap_from_json(j, &back, NULL));
+    assert_int_equal(2, back->nactive);
+    assert_int_equal(1, back->ndead);
+    assert_true((smap_find(back, STR_LIT("t2bbbbbb"))->flags & SNODE_DEAD) != 0);
+    json_decref(j);
+    sbuf_fini(&b);
+    smap_put(m);
+    smap_put(dead);
+    smap_put(back);
+}
+
 int
 main(void)
 {
@@ -220,6 +251,7 @@ main(void)
         cmocka_unit_test(maps_that_make_no_sense_are_refused),
         cmocka_unit_test(the_next_primary_has_the_greatest_digest),
         cmocka_unit_test(ids_are_checked),
+        cmocka_unit_test(the_dead_are_kept_aside),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
