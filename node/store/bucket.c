@@ -38,6 +38,23 @@ bck_known(struct store *s, uint64_t bid)
     return k == NULL ? NULL : &k->b;
 }
 
+struct bck *
+bcks_now(struct store *s, unsigned *count)
+{
+    struct bck *all;
+    unsigned    n = 0;
+
+    pthread_mutex_lock(&s->mp_mtx);
+    for (const struct known_bck *k = s->bcks; k != NULL; k = k->next)
+        n++;
+    all = xcalloc(n + 1, sizeof(*all));
+    *count = n;
+    for (const struct known_bck *k = s->bcks; k != NULL; k = k->next)
+        all[--n] = k->b;
+    pthread_mutex_unlock(&s->mp_mtx);
+    return all;
+}
+
 static void
 know(struct store *s, const struct bck *b)
 {

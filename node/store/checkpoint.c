@@ -136,8 +136,11 @@ purge_tombs(struct mpath *m)
 {
     struct index_txn *t;
     int64_t           until = clock_real() - m->store->conf.tomb_ttl_ns;
-    int               rc = index_begin(m->index, &t);
+    int               rc;
 
+    if (atomic_load(&m->store->tomb_hold))
+        return 0;
+    rc = index_begin(m->index, &t);
     if (rc < 0)
         return rc;
     rc = index_purge_tombs(t, (uint64_t)MAX(until, (int64_t)0), TOMBS_AT_ONCE);

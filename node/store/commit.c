@@ -38,12 +38,12 @@ gen_next(struct store *s)
 }
 
 struct gen
-gen_after(struct store *s, const struct obj *old)
+gen_after(struct store *s, const struct gen *old)
 {
     struct gen g = gen_next(s);
 
-    if (old != NULL && gen_cmp(&g, &old->info.gen) <= 0) {
-        g = old->info.gen;
+    if (old != NULL && gen_cmp(&g, old) <= 0) {
+        g = *old;
         g.counter++;
     }
     return g;
@@ -89,17 +89,36 @@ base_name(const char *path)
     return path == NULL ? STR_LIT("") : str_z(strrchr(path, '/') + 1);
 }
 
+/* clang-format off */
+static const enum jop jops[COP_NOPS] = {
+    [COP_PUT] = JOP_PUT, [COP_CHUNKED] = JOP_PUT, [COP_DELETE] = JOP_DELETE, [COP_TOMB] = JOP_DELETE, [COP_MOVED] = JOP_MOVED,
+    [COP_CUSTOM] = JOP_SYNC, [COP_MOVE] = JOP_SYNC, [COP_FN] = JOP_SYNC,
+};
+/* clang-format on */
+
+/* The row of a moved-stub goes with the record: nothing else knows it after a kill. */
+static void
+record_stub(struct mpath *m, struct cjob *j, struct jrec *r)
+{
+    struct ientry en;
+    struct sbuf   row;
+
+    entry_of(j->old, &en);
+    en.flags |= IENT_MOVED;
+    sbuf_init(&row, 128 * KIB);
+    ientry_encode(&en, &row);
+    r->meta = sbuf_str(&row);
+    jrec_encode(r, &m->group);
+    sbuf_fini(&row);
+}
+
 static void
 record(struct mpath *m, struct cjob *j)
 {
-    struct jrec   r = { .op = JOP_SYNC, .bid = j->b->bid, .gen = j->gen, .name = j->name, .prev = base_name(j->prev) };
+    struct jrec   r = { .op = jops[j->op], .bid = j->b->bid, .gen = j->gen, .name = j->name, .prev = base_name(j->prev) };
     unsigned char own[OWN_MAX], *raw;
     int           n;
 
-    if (j->op == COP_PUT || j->op == COP_CHUNKED)
-        r.op = JOP_PUT;
-    else if (j->op == COP_DELETE)
-        r.op = JOP_DELETE;
     if (j->op == COP_MOVE) {
         r.prev = STR_LIT("");
         jrec_encode(&r, &m->group);
@@ -116,7 +135,10 @@ record(struct mpath *m, struct cjob *j)
             r.body = str_from(j->data, j->n);
         }
     }
-    jrec_encode(&r, &m->group);
+    if (j->op == COP_MOVED)
+        record_stub(m, j, &r);
+    else
+        jrec_encode(&r, &m->group);
 }
 
 /* The disk is full, or rows pile up: let a checkpoint run, which gives a fresh segment and empties the overlay. seg_mtx is held. */
@@ -131,13 +153,41 @@ wait_checkpoint_locked(struct mpath *m)
     (void)pthread_cond_timedwait(&m->seg_cond, &m->seg_mtx, &until);
 }
 
-static int
-journal_group(struct mpath *m, struct wjobs *batch, bool *flush)
+/* May the clients' changes of the group become visible? As late as can be, but before the journal has them. */
+static void
+ask_leave(struct mpath *m, struct wjobs *batch)
+{
+    const struct store_conf *c = &m->store->conf;
+    struct wjob             *w;
+
+    if (c->may_commit == NULL)
+        return;
+    STAILQ_FOREACH(w, batch, link)
+    {
+        struct cjob *j = CONTAINER_OF(w, struct cjob, w);
+
+        if (!j->ready || j->noop || j->op == COP_FN || j->peer || (j->attrs != NULL && j->attrs->from_peer))
+            continue;
+        j->rc = c->may_commit(c->may_commit_ctx, j->b, j->name);
+        if (j->rc == 0 && j->op == COP_MOVE)
+            j->rc = c->may_commit(c->may_commit_ctx, j->b, j->to);
+        if (j->rc == 0)
+            continue;
+        j->rc = err_set(&j->e, -j->rc, "%.*s: %s", STR_FMT(j->name), err_text(j->rc));
+        j->ready = false;
+        job_undo(j);
+    }
+}
+
+/* False: there is nothing to record. */
+static bool
+group_make(struct mpath *m, struct wjobs *batch, bool *flush)
 {
     struct wjob *w;
     bool         any = false;
-    int          rc;
 
+    ask_leave(m, batch);
+    *flush = false;
     jgroup_begin(&m->group);
     STAILQ_FOREACH(w, batch, link)
     {
@@ -149,13 +199,22 @@ journal_group(struct mpath *m, struct wjobs *batch, bool *flush)
         any = true;
         *flush |= rides(j);
     }
-    if (!any)
-        return 0;
     jgroup_end(&m->group, m->journal.seg.nr);
+    return any;
+}
+
+static int
+journal_group(struct mpath *m, struct wjobs *batch, bool *flush)
+{
+    int rc;
+
+    if (!group_make(m, batch, flush))
+        return 0;
     rc = journal_append(&m->journal, &m->group);
     if (rc == -AIS_E_NOSPACE) {
         wait_checkpoint_locked(m);
-        jgroup_end(&m->group, m->journal.seg.nr);
+        if (!group_make(m, batch, flush)) /* that took long: leave is asked for again */
+            return 0;
         rc = journal_append(&m->journal, &m->group);
     }
     if (rc == 0 && *flush)
@@ -251,7 +310,7 @@ publish(struct cjob *j)
 {
     if (j->op == COP_FN || j->noop || j->rc < 0)
         return;
-    if (j->op == COP_MOVE || j->op == COP_DELETE)
+    if (j->op == COP_MOVE || j->op == COP_DELETE || j->op == COP_MOVED || j->op == COP_TOMB)
         cache_drop(j->m->store, j->b->bid, j->name);
     if (j->out != NULL)
         cache_put(j->out, 0);

@@ -153,6 +153,12 @@ ientry_is_tomb(struct str value)
 }
 
 bool
+ientry_is_moved(struct str value)
+{
+    return value.n >= 2 && value.p[0] == VAL_ENTRY && (value.p[1] & IENT_MOVED);
+}
+
+bool
 index_group_of(struct str value, uint64_t *group)
 {
     if (value.n != 9 || (unsigned char)value.p[0] != VAL_GROUP)

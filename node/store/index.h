@@ -32,6 +32,7 @@ struct ientry {
     uint8_t      flags;
 #define IENT_CHUNKED 1u
 #define IENT_TOMB    2u /* deleted: kept for its generation */
+#define IENT_MOVED   4u /* another target's now */
     unsigned     ncustom;
     struct kv    custom[LMETA_MAX_CUSTOM];
 };
@@ -40,6 +41,7 @@ struct ientry {
 void ientry_encode(const struct ientry *e, struct sbuf *out);
 int  ientry_decode(const void *p, size_t n, struct ientry *e); /* 0 or -AIS_E_CORRUPT */
 bool ientry_is_tomb(struct str value);                         /* without decoding the rest */
+bool ientry_is_moved(struct str value);
 
 /* *fresh: it was empty or unusable and starts from nothing. dir is made. May block. */
 int  index_open(const char *dir, struct index **out, bool *fresh, struct err *e);

@@ -17,6 +17,7 @@ enum jop {
     JOP_PUT = 1, /* the name gets new content; with a body: it can be made again from the record */
     JOP_DELETE,  /* the name goes */
     JOP_SYNC,    /* look at the file: the row follows it */
+    JOP_MOVED,   /* the object goes, its row (`meta`) stays as a stub */
     JOP_NOPS
 };
 /* clang-format on */
@@ -28,7 +29,7 @@ struct jrec {
     struct gen gen;
     struct str name;
     struct str prev;            /* base name, in the bucket's work directory, of the predecessor; "" = none */
-    struct str meta, own, body; /* xattrs and content, when has_body */
+    struct str meta, own, body; /* xattrs and content, when has_body; MOVED: meta is the row */
 };
 
 void jrec_encode(const struct jrec *r, struct sbuf *out);

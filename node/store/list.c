@@ -105,31 +105,63 @@ src_advance(struct list_cur *c, struct lsrc *l)
     return src_fill(c, l, str_z(l->last), true);
 }
 
-int
-store_list_open(struct store *s, const struct bck *b, struct str prefix, struct str after, struct list_cur **out, struct err *e)
+static struct list_cur *
+cur_new(struct store *s, const struct bck *b, struct str prefix, unsigned n)
 {
-    unsigned         n = s->n;
     struct list_cur *c = calloc(1, sizeof(*c) + n * sizeof(struct lsrc));
-    int              rc = 0;
 
     if (c == NULL)
-        return err_set(e, AIS_E_NOMEM, "out of memory");
+        return NULL;
     c->s = s;
     c->bid = b->bid;
     c->a = arena_new(256, 64 * KIB);
     c->prefix = arena_str(c->a, prefix);
-    for (unsigned i = 0; i < n; i++) {
-        struct lsrc *l = &c->src[c->n];
+    return c;
+}
 
-        if (atomic_load(&s->mpaths[i]->state) != MPATH_OK)
-            continue;
-        l->m = s->mpaths[i];
-        sbuf_init(&l->rows, 64 * MIB);
-        c->n++;
-        rc = src_fill(c, l, after, after.n > 0);
-        if (rc < 0)
-            break;
+static int
+cur_add(struct list_cur *c, struct mpath *m, struct str after)
+{
+    struct lsrc *l = &c->src[c->n++];
+
+    l->m = m;
+    sbuf_init(&l->rows, 64 * MIB);
+    return src_fill(c, l, after, after.n > 0);
+}
+
+int
+store_list_open_on(struct store *s, const struct bck *b, unsigned mpath, struct str prefix, struct str after, struct list_cur **out,
+                   struct err *e)
+{
+    struct list_cur *c;
+    int              rc;
+
+    if (mpath >= s->n || atomic_load(&s->mpaths[mpath]->state) == MPATH_FAILED)
+        return err_set(e, AIS_E_NOMPATH, "listing: mountpath %u cannot be read", mpath);
+    c = cur_new(s, b, prefix, 1);
+    if (c == NULL)
+        return err_set(e, AIS_E_NOMEM, "out of memory");
+    rc = cur_add(c, s->mpaths[mpath], after);
+    if (rc < 0) {
+        store_list_close(c);
+        return err_set(e, -rc, "listing: %s", err_text(rc));
     }
+    *out = c;
+    return 0;
+}
+
+int
+store_list_open(struct store *s, const struct bck *b, struct str prefix, struct str after, struct list_cur **out, struct err *e)
+{
+    unsigned         n = s->n;
+    struct list_cur *c = cur_new(s, b, prefix, n);
+    int              rc = 0;
+
+    if (c == NULL)
+        return err_set(e, AIS_E_NOMEM, "out of memory");
+    for (unsigned i = 0; rc == 0 && i < n; i++)
+        if (atomic_load(&s->mpaths[i]->state) == MPATH_OK)
+            rc = cur_add(c, s->mpaths[i], after);
     if (rc < 0) {
         store_list_close(c);
         return err_set(e, -rc, "listing: %s", err_text(rc));
@@ -154,7 +186,9 @@ to_lent(struct list_cur *c, struct lsrc *l)
     t->cksum = en.cksum;
     t->version = en.version;
     t->copies = en.copies;
+    t->gen = en.gen;
     t->chunked = en.flags & IENT_CHUNKED;
+    t->moved = en.flags & IENT_MOVED;
     t->mpath = (uint16_t)l->m->idx;
     t->ncustom = en.ncustom;
     for (unsigned i = 0; i < en.ncustom; i++)
@@ -253,13 +287,15 @@ store_bck_summary(struct store *s, const struct bck *b, struct str prefix, struc
         return rc;
     *out = (struct bck_sum){ .min_size = UINT64_MAX };
     while ((rc = store_list_next(c, &l, e)) > 0) {
+        if (++n % 4096 == 0)
+            fiber_yield();
+        if (l->moved)
+            continue;
         out->objects++;
         out->bytes += l->size;
         out->on_disk += ALIGN_UP(l->size, (uint64_t)4096);
         out->min_size = MIN(out->min_size, l->size);
         out->max_size = MAX(out->max_size, l->size);
-        if (++n % 4096 == 0)
-            fiber_yield();
     }
     if (out->objects == 0)
         out->min_size = 0;

@@ -464,6 +464,7 @@ mpath_new(struct store *s, const char *path, const char *label)
 
     m->store = s;
     m->rootfd = m->journal.seg.fd = -1;
+    atomic_store(&m->moved, true); /* nobody knows yet */
     snprintf(m->path, sizeof(m->path), "%s", path);
     while (strlen(m->path) > 1 && m->path[strlen(m->path) - 1] == '/')
         m->path[strlen(m->path) - 1] = '\0';

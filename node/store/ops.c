@@ -178,57 +178,69 @@ job_meta_write(struct cjob *j)
 
 /* --- looking --- */
 
-/* What is there now: from the cache, else from the files; the row saves a look where there is none. */
-static struct obj *
-present(struct mpath *m, const struct bck *b, struct str name, bool sure)
-{
-    struct obj *o = cache_get(m->store, b->bid, name, NULL);
-    struct sbuf v;
-    int         rc;
-
-    if (o != NULL)
-        return o;
-    if (!sure) {
-        sbuf_init(&v, 64 * KIB);
-        rc = rows_get(m->rows, b->bid, name, &v);
-        sbuf_fini(&v);
-        if (rc == -AIS_E_NOENT)
-            return NULL;
-    }
-    return obj_load(m, b, name, false, &o, NULL) == 0 ? o : NULL;
-}
-
-/* The generation of the tombstone of a name, if there is one. */
-static bool
-tomb_gen(struct mpath *m, const struct bck *b, struct str name, struct gen *g)
+/* What the row says of the name. An unreadable one may stand for anything: the file decides. */
+static void
+look_at_row(struct cjob *j)
 {
     struct ientry en;
     struct sbuf   v;
-    bool          is;
+    int           rc;
 
     sbuf_init(&v, 64 * KIB);
-    is = rows_get(m->rows, b->bid, name, &v) == 0 && ientry_is_tomb(sbuf_str(&v)) && ientry_decode(v.p, v.n, &en) == 0;
-    if (is)
-        *g = en.gen;
+    rc = rows_get(j->m->rows, j->b->bid, j->name, &v);
+    j->was = rc == -AIS_E_NOENT ? OBJ_NONE : OBJ_HERE;
+    if (rc == 0 && ientry_decode(v.p, v.n, &en) == 0 && (en.flags & (IENT_TOMB | IENT_MOVED))) {
+        j->was = en.flags & IENT_TOMB ? OBJ_TOMB : OBJ_MOVED;
+        j->was_gen = en.gen;
+        j->was_version = arena_str(j->m->arena, en.version);
+    }
     sbuf_fini(&v);
-    return is;
+}
+
+/*
+ * What is there now (j->old, j->was...): from the cache, else from row and file; where there is no object by the row, the file is only
+ * looked for to be sure.
+ */
+static void
+look(struct cjob *j, bool sure)
+{
+    j->was_version = STR_LIT("");
+    j->old = cache_get(j->m->store, j->b->bid, j->name, NULL);
+    if (j->old == NULL) {
+        look_at_row(j);
+        if ((sure || j->was == OBJ_HERE) && obj_load(j->m, j->b, j->name, false, &j->old, NULL) < 0)
+            j->old = NULL;
+    }
+    if (j->old != NULL) {
+        j->was = OBJ_HERE;
+        j->was_gen = j->old->info.gen;
+        j->was_version = j->old->info.version;
+    } else if (j->was == OBJ_HERE) { /* a row without a file, or one that cannot be read */
+        j->was = OBJ_NONE;
+    }
+}
+
+/* The generation to be followed; NULL = none. */
+static const struct gen *
+was_gen(const struct cjob *j)
+{
+    return j->was == OBJ_NONE ? NULL : &j->was_gen;
 }
 
 static int
 check_conditions(struct cjob *j)
 {
     const struct put_attrs *a = j->attrs;
-    struct gen              g;
+    int                     cmp;
 
     if (a->if_none_match_any && j->old != NULL)
         return -AIS_E_PRECOND;
     if (a->if_match.n > 0 && (j->old == NULL || !str_eqz(a->if_match, j->old->info.cksum.value)))
         return -AIS_E_PRECOND;
-    if (!a->from_peer)
+    if (!a->from_peer || j->was == OBJ_NONE)
         return 0;
-    if (j->old != NULL)
-        return gen_cmp(&a->gen, &j->old->info.gen) > 0 ? 0 : -AIS_E_CONFLICT;
-    return tomb_gen(j->m, j->b, j->name, &g) && gen_cmp(&a->gen, &g) <= 0 ? -AIS_E_CONFLICT : 0;
+    cmp = gen_cmp(&a->gen, &j->was_gen);
+    return cmp > 0 || (cmp == 0 && j->was == OBJ_MOVED) ? 0 : -AIS_E_CONFLICT;
 }
 
 static void
@@ -237,13 +249,13 @@ set_version(struct cjob *j, char out[68])
     uint64_t v = 0;
 
     out[0] = '\0';
-    if (j->attrs->version.n > 0) {
+    if (j->attrs->version.n > 0 || j->attrs->from_peer) {
         j->meta->version = j->attrs->version;
         return;
     }
     if (j->b->versioning) {
-        if (j->old != NULL)
-            (void)str_u64(j->old->info.version, &v);
+        if (j->was == OBJ_HERE || j->was == OBJ_MOVED)
+            (void)str_u64(j->was_version, &v);
         str_from_u64(v + 1, 10, out);
     }
     j->meta->version = str_z(out);
@@ -253,7 +265,7 @@ static void
 set_gen(struct cjob *j)
 {
     if (!j->attrs->from_peer) {
-        j->gen = gen_after(j->m->store, j->old);
+        j->gen = gen_after(j->m->store, was_gen(j));
         return;
     }
     j->gen = j->attrs->gen;
@@ -547,7 +559,7 @@ put_prepare(struct cjob *j)
 {
     int rc;
 
-    j->old = present(j->m, j->b, j->name, false);
+    look(j, false);
     set_gen(j);
     j->own = (struct own){ .gen = j->gen };
     if (same_content(j)) {
@@ -599,7 +611,7 @@ name_settle(struct cjob *j)
     if (rc != -EEXIST || j->prev != NULL)
         return rc;
     if (j->old == NULL)
-        j->old = present(j->m, j->b, j->name, true);
+        look(j, true);
     j->prev = prev_name(j);
     return name_over(j);
 }
@@ -657,8 +669,8 @@ delete_prepare(struct cjob *j)
 {
     struct sbuf v;
 
-    j->old = present(j->m, j->b, j->name, true);
-    j->gen = gen_after(j->m->store, j->old);
+    look(j, true);
+    j->gen = gen_after(j->m->store, was_gen(j));
     j->path = j->old != NULL ? keep(j, j->old->fqn) : unreadable(j);
     if (j->path != NULL && j->only != NULL && (j->old == NULL || gen_cmp(&j->old->info.gen, j->only) != 0))
         return err_set(&j->e, AIS_E_CONFLICT, "%.*s has changed", STR_FMT(j->name));
@@ -666,7 +678,8 @@ delete_prepare(struct cjob *j)
         return 0;
     /* A row without a file is no object; it goes. */
     sbuf_init(&v, 64 * KIB);
-    if (rows_get(j->m->rows, j->b->bid, j->name, &v) == 0 && !ientry_is_tomb(sbuf_str(&v)))
+    if (rows_get(j->m->rows, j->b->bid, j->name, &v) == 0 && !ientry_is_tomb(sbuf_str(&v)) &&
+        !ientry_is_moved(sbuf_str(&v)))
         (void)rows_del(j->m->rows, j->b->bid, j->name);
     sbuf_fini(&v);
     return err_set(&j->e, AIS_E_NOOBJ, "%.*s does not exist", STR_FMT(j->name));
@@ -694,6 +707,59 @@ delete_finish(struct cjob *j)
 {
     drop_parts(j, j->old, true);
     return tomb_row(j, j->name);
+}
+
+/* --- the object is another target's now --- */
+
+static int
+moved_prepare(struct cjob *j)
+{
+    look(j, true);
+    j->gen = *j->only;
+    j->noop = j->was == OBJ_MOVED && gen_cmp(&j->was_gen, j->only) == 0;
+    if (!j->noop && (j->old == NULL || gen_cmp(&j->was_gen, j->only) != 0))
+        return err_set(&j->e, AIS_E_CONFLICT, "%.*s has changed", STR_FMT(j->name));
+    j->path = j->noop ? NULL : keep(j, j->old->fqn);
+    return 0;
+}
+
+static int
+moved_finish(struct cjob *j)
+{
+    struct ientry en;
+
+    drop_parts(j, j->old, true);
+    entry_of(j->old, &en);
+    en.flags |= IENT_MOVED;
+    atomic_store(&j->m->moved, true);
+    return rows_put(j->m->rows, j->b->bid, j->name, &en);
+}
+
+/* --- a tombstone of a given generation --- */
+
+static int
+tomb_prepare(struct cjob *j)
+{
+    look(j, true);
+    if (j->only->counter == 0) {
+        j->gen = gen_after(j->m->store, was_gen(j));
+    } else {
+        j->gen = *j->only;
+        gen_seen(j->m->store, &j->gen);
+    }
+    j->path = j->old != NULL ? keep(j, j->old->fqn) : unreadable(j);
+    if (j->was != OBJ_NONE && gen_cmp(&j->was_gen, &j->gen) >= 0) {
+        j->noop = true;
+        return j->older || j->was == OBJ_TOMB ? 0 : err_set(&j->e, AIS_E_CONFLICT, "%.*s has changed", STR_FMT(j->name));
+    }
+    j->noop = j->older && j->was == OBJ_NONE && j->path == NULL;
+    return 0;
+}
+
+static int
+tomb_apply(struct cjob *j)
+{
+    return j->path == NULL ? 0 : delete_apply(j);
 }
 
 /* --- custom metadata --- */
@@ -732,8 +798,8 @@ merge_custom(struct cjob *j, struct lmeta *m)
 static int
 custom_prepare(struct cjob *j)
 {
-    j->old = present(j->m, j->b, j->name, true);
-    j->gen = gen_after(j->m->store, j->old);
+    look(j, true);
+    j->gen = gen_after(j->m->store, was_gen(j));
     if (j->old == NULL)
         return err_set(&j->e, AIS_E_NOOBJ, "%.*s does not exist", STR_FMT(j->name));
     j->path = keep(j, j->old->fqn);
@@ -781,13 +847,17 @@ custom_finish(struct cjob *j)
 static int
 move_prepare(struct cjob *j)
 {
-    char path[FQN_MAX];
+    struct cjob to = { .m = j->m, .b = j->b, .name = j->to };
+    char        path[FQN_MAX];
 
-    j->old = present(j->m, j->b, j->name, true);
-    j->gen = gen_after(j->m->store, j->old);
+    look(j, true);
+    look(&to, true);
+    j->over = to.old;
+    j->gen = gen_after(j->m->store, was_gen(j));
+    if (to.was != OBJ_NONE && gen_cmp(&j->gen, &to.was_gen) <= 0)
+        j->gen = gen_after(j->m->store, &to.was_gen);
     if (j->old == NULL)
         return err_set(&j->e, AIS_E_NOOBJ, "%.*s does not exist", STR_FMT(j->name));
-    j->over = present(j->m, j->b, j->to, true);
     if (j->old->long_form || j->old->side || j->old->info.nchunks > 0 || (j->over != NULL && j->over->long_form) ||
         layout_obj(j->m->path, j->b, CT_OBJ, j->to, path) < 0 || (j->over == NULL && plain_is_taken(path)))
         return -AIS_E_UNSUPP;
@@ -856,7 +926,7 @@ chunked_prepare(struct cjob *j)
 {
     int rc;
 
-    j->old = present(j->m, j->b, j->name, true);
+    look(j, true);
     set_gen(j);
     j->own = (struct own){ .gen = j->gen, .upload = j->ufest->id };
     j->meta->lid |= LID_CHUNKED;
@@ -921,6 +991,8 @@ job_undo(struct cjob *j)
 const struct cop_def cop_defs[COP_NOPS] = {
     [COP_PUT]     = { put_prepare,     put_apply,     put_finish },
     [COP_DELETE]  = { delete_prepare,  delete_apply,  delete_finish },
+    [COP_MOVED]   = { moved_prepare,   delete_apply,  moved_finish },
+    [COP_TOMB]    = { tomb_prepare,    tomb_apply,    delete_finish },
     [COP_CUSTOM]  = { custom_prepare,  custom_apply,  custom_finish },
     [COP_MOVE]    = { move_prepare,    move_apply,    move_finish },
     [COP_CHUNKED] = { chunked_prepare, chunked_apply, chunked_finish },

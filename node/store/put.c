@@ -77,7 +77,8 @@ custom_ours(const struct kv *kv, unsigned n, struct str name, struct err *e)
 struct put *
 put_new(struct store *s, struct mpath *m, const struct bck *b, struct str name, const struct put_attrs *a)
 {
-    struct put *p = calloc(1, sizeof(*p));
+    enum cksum_type type = a->from_peer ? a->expect.type : b->cksum; /* a transfer keeps the source's */
+    struct put     *p = calloc(1, sizeof(*p));
 
     if (p == NULL)
         return NULL;
@@ -92,8 +93,8 @@ put_new(struct store *s, struct mpath *m, const struct bck *b, struct str name, 
     p->bck.name = arena_str(p->arena, b->name);
     p->bck.ns_uuid = arena_str(p->arena, b->ns_uuid);
     p->bck.ns_name = arena_str(p->arena, b->ns_name);
-    (void)cksum_init(&p->hash, b->cksum);
-    if (a->expect.type != CKSUM_NONE && a->expect.type != b->cksum) {
+    (void)cksum_init(&p->hash, type);
+    if (a->expect.type != CKSUM_NONE && a->expect.type != type) {
         (void)cksum_init(&p->hash2, a->expect.type);
         p->two = true;
     }
@@ -336,6 +337,33 @@ obj_delete_if(struct store *s, const struct bck *b, struct str name, const struc
     struct cjob j = { .op = COP_DELETE, .m = mpath_of(s, b, name), .b = b, .name = name, .only = gen };
 
     return simple(&j, e);
+}
+
+int
+obj_moved(struct store *s, const struct bck *b, struct str name, const struct gen *gen, struct err *e)
+{
+    struct cjob j = { .op = COP_MOVED, .m = mpath_of(s, b, name), .b = b, .name = name, .only = gen, .peer = true };
+
+    return simple(&j, e);
+}
+
+int
+obj_delete_older(struct store *s, const struct bck *b, struct str name, const struct gen *gen, struct err *e)
+{
+    struct cjob j = { .op = COP_TOMB, .m = mpath_of(s, b, name), .b = b, .name = name, .only = gen, .older = true, .peer = true };
+
+    return simple(&j, e);
+}
+
+int
+obj_tomb(struct store *s, const struct bck *b, struct str name, struct gen *gen, struct err *e)
+{
+    struct cjob j = { .op = COP_TOMB, .m = mpath_of(s, b, name), .b = b, .name = name, .only = gen };
+    int         rc = simple(&j, e);
+
+    if (rc == 0 && gen->counter == 0)
+        *gen = j.gen;
+    return rc;
 }
 
 int

@@ -275,7 +275,7 @@ rebuild_stale(struct rebuild *rb)
         rb->rc = rows_scan(rb->m->rows, rb->b->bid, STR_LIT(""), str_z(last), last[0] != '\0', 1000, &rows, &n, &more);
         for (size_t at = 0; rb->rc == 0 && scan_row(&rows, &at, &name, &value);) {
             (void)str_copyz(name, last, OBJ_NAME_MAX + 1);
-            if (value.n > 0 && !ientry_is_tomb(value))
+            if (value.n > 0 && !ientry_is_tomb(value) && !ientry_is_moved(value))
                 batch_add(rb, name);
         }
         more &= n > 0;

@@ -354,6 +354,29 @@ redo_delete(struct mpath *m, const struct bck *b, const struct rname *x)
     return tomb_put(m, b, r);
 }
 
+/* The file goes unless it is of a newer object; the row stays, as the record has it. */
+static int
+redo_moved(struct mpath *m, const struct bck *b, const struct rname *x)
+{
+    const struct jrec *r = &x->last;
+    struct ientry      en;
+    struct obj        *o = NULL;
+    int                rc = obj_load(m, b, r->name, false, &o, NULL);
+    bool               newer = rc == 0 && gen_cmp(&o->info.gen, &r->gen) > 0;
+
+    if (rc == -AIS_E_CORRUPT || (rc == 0 && !newer)) {
+        remove_object(m, b, r->name);
+        if (o != NULL)
+            remove_parts(o, NULL);
+    }
+    obj_close(o);
+    if (newer || ientry_decode(r->meta.p, r->meta.n, &en) < 0)
+        return row_follow(m, b, r->name);
+    remove_leftovers(m, b, x, NULL);
+    m->dirty = true;
+    return rows_put(m->rows, b->bid, r->name, &en);
+}
+
 /* A manifest that waited for a checkpoint takes its place. */
 static void
 place_manifest(struct mpath *m, const struct bck *b, const struct obj *o)
@@ -376,6 +399,8 @@ redo_name(struct mpath *m, const struct bck *b, const struct rname *x)
     atomic_fetch_add(&m->store->recovered, 1);
     if (x->last.op == JOP_DELETE)
         return redo_delete(m, b, x);
+    if (x->last.op == JOP_MOVED)
+        return redo_moved(m, b, x);
     good = obj_load(m, b, x->last.name, true, &o, NULL) == 0;
     if (good && m->unclean)
         good = obj_verify_blocking(o) == 0;

@@ -257,30 +257,12 @@ attach_check(struct store *s, const char *path, struct err *e)
     return s->n == MAX_MPATHS ? err_set(e, AIS_E_INVAL, "no more than %u mountpaths", MAX_MPATHS) : 0;
 }
 
-/* The buckets of now; heap. Only their ids are good for long: one may go meanwhile. */
-static struct bck *
-known_now(struct store *s, unsigned *count)
-{
-    struct bck *all;
-    unsigned    n = 0;
-
-    pthread_mutex_lock(&s->mp_mtx);
-    for (const struct known_bck *k = s->bcks; k != NULL; k = k->next)
-        n++;
-    all = xcalloc(n + 1, sizeof(*all));
-    *count = n;
-    for (const struct known_bck *k = s->bcks; k != NULL; k = k->next)
-        all[--n] = k->b;
-    pthread_mutex_unlock(&s->mp_mtx);
-    return all;
-}
-
 /* All buckets get their folders there, and what is there already its rows. */
 static int
 attach_buckets(struct store *s, struct mpath *m, struct err *e)
 {
     unsigned    n;
-    struct bck *all = known_now(s, &n);
+    struct bck *all = bcks_now(s, &n);
     int         rc = 0;
 
     for (unsigned i = 0; rc == 0 && i < n; i++) {
@@ -367,7 +349,7 @@ store_mpath_rebuild(struct store *s, struct str path, uint64_t *objects, struct 
 
     if (r.m == NULL)
         return err_set(e, AIS_E_NOMPATH, "mountpath %.*s does not exist", STR_FMT(path));
-    all = known_now(s, &n);
+    all = bcks_now(s, &n);
     for (i = 0; i < n && r.rc == 0; i++) {
         r.b = bck_known(s, all[i].bid);
         if (r.b != NULL)

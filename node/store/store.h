@@ -35,6 +35,10 @@ struct store_conf {
     unsigned    cleanupwm, lowwm, highwm, oos;
     int64_t     tomb_ttl_ns;      /* how long the generation of a deleted object is remembered; 0 = a day */
     int64_t     fast_flush_ns;    /* `fast` mode: longest time until a commit is on stable storage; 0 = 1 s */
+    /* Asked by the committer for each change of a client (no transfer, nothing of the store's own) right before it becomes visible. An
+     * error refuses it: nothing has changed. Must not block. NULL = everything is allowed. */
+    int       (*may_commit)(void *ctx, const struct bck *b, struct str name);
+    void       *may_commit_ctx;
 };
 
 /*
@@ -103,6 +107,24 @@ void put_abort(struct put *p);
 int obj_delete(struct store *s, const struct bck *b, struct str name, struct err *e); /* -AIS_E_NOOBJ */
 /* The same, unless the object has changed since it had that generation: -AIS_E_CONFLICT. */
 int obj_delete_if(struct store *s, const struct bck *b, struct str name, const struct gen *gen, struct err *e);
+/*
+ * The same, for an object that another target has now: a moved-stub stays in the index, which listings give with `moved`, until it is
+ * purged or the name gets an object or a tombstone here. Reading the name is -AIS_E_NOOBJ. 0 also when the stub is there already. Stubs
+ * survive restarts; a rebuild of the index at the start (lost or damaged) loses them. What the receiver has only in its page cache is
+ * lost when its power goes: in fast mode let it store_flush() before the source goes.
+ */
+int obj_moved(struct store *s, const struct bck *b, struct str name, const struct gen *gen, struct err *e);
+/* Delete what is older than gen here, object or stub, and leave a tombstone of that generation. 0 when nothing older is here. */
+int obj_delete_older(struct store *s, const struct bck *b, struct str name, const struct gen *gen, struct err *e);
+/* A tombstone, also where no object is: gen, or with counter 0 the next one, which is then told. What is older here is deleted;
+ * -AIS_E_CONFLICT when an object or stub here is not older. */
+int obj_tomb(struct store *s, const struct bck *b, struct str name, struct gen *gen, struct err *e);
+/* What is known of the name, by the index: at most one look-up, no file is opened. *gen: zero for OBJ_NONE. */
+int obj_gen(struct store *s, const struct bck *b, struct str name, struct gen *gen, enum obj_state *state, struct err *e);
+/* Drop the moved-stubs of a bucket, or (NULL) of all: the rebalance is over. On stable storage when it returns. */
+int store_moved_purge(struct store *s, const struct bck *b, struct err *e);
+/* While held, tombstones are kept whatever their age. Not persistent. Any thread; does not park. */
+void store_tomb_hold(struct store *s, bool hold);
 /* Merge (or with replace: set) custom metadata; a new generation of the metadata, the content untouched. */
 int obj_set_custom(struct store *s, const struct bck *b, struct str name, const struct kv *kv, unsigned n, bool replace,
                    struct err *e);
@@ -140,7 +162,11 @@ struct list_cur;
  * 1,000 in the index threads; the cursor holds no transaction between calls. */
 int  store_list_open(struct store *s, const struct bck *b, struct str prefix, struct str after, struct list_cur **out,
                      struct err *e);
-/* Next row: 1, 0 at the end, or an error. */
+/* The same of one mountpath (index as in obj_info, mpath_info), in whatever state it can be read: what scans its objects in batches.
+ * -AIS_E_NOMPATH when there is no such mountpath. */
+int  store_list_open_on(struct store *s, const struct bck *b, unsigned mpath, struct str prefix, struct str after,
+                        struct list_cur **out, struct err *e);
+/* Next row: 1, 0 at the end, or an error. Moved-stubs come, too: who counts or shows objects passes them over. */
 int  store_list_next(struct list_cur *c, const struct lent **out, struct err *e);
 /* Continue at the first name >= key (forward only): skips virtual directories in O(log n). */
 int  store_list_seek(struct list_cur *c, struct str key, struct err *e);

@@ -84,6 +84,7 @@ struct mpath {
     struct wjob     tick_job;
     _Atomic bool    tick_queued;
     int64_t         checked_at;
+    _Atomic bool    moved;    /* there may be moved-stubs */
 };
 
 struct chunk {
@@ -183,6 +184,7 @@ struct store {
     _Atomic bool      attaching;
     _Atomic int       trash_busy; /* jobs in the background that use the store: store_close waits for them */
     _Atomic bool      stopping;   /* they end early */
+    _Atomic bool      tomb_hold;  /* tombstones are kept whatever their age */
     _Atomic uint64_t  hits, misses, evicted, commits, groups, io_errors, recovered, rolled, rebuilt, checkpoints, journal_bytes;
     pthread_mutex_t   up_mtx; /* protects uploads */
     struct hmap       uploads;
@@ -222,6 +224,8 @@ bool frag_is_replica(struct mpath *m, const struct bck *b, struct str name);
 int               bck_adopt_on(struct mpath *m, const struct bck *b, struct err *e);
 int               mpath_adopted(struct mpath *m);
 const struct bck *bck_known(struct store *s, uint64_t bid); /* NULL; stays valid until the bucket is destroyed */
+/* The buckets of now; heap. Only their ids are good for long: one may go meanwhile. */
+struct bck       *bcks_now(struct store *s, unsigned *count);
 void              bck_fini(struct store *s);
 
 /* --- cache.c --- */
@@ -258,7 +262,7 @@ uint64_t    parts_key(uint64_t bid, struct str name, const struct gen *g);
 bool        parts_in_use(struct store *s, uint64_t key);
 
 /* --- commit.c: jobs of a mountpath's committer, in two steps around the journal record; ops.c does them --- */
-enum cop { COP_PUT, COP_DELETE, COP_CUSTOM, COP_MOVE, COP_CHUNKED, COP_FN, COP_NOPS };
+enum cop { COP_PUT, COP_DELETE, COP_MOVED, COP_TOMB, COP_CUSTOM, COP_MOVE, COP_CHUNKED, COP_FN, COP_NOPS };
 
 struct cjob {
     struct wjob   w;
@@ -278,8 +282,10 @@ struct cjob {
     const struct kv *kv;
     unsigned      nkv;
     bool          replace;
-    /* DELETE: of this generation only; NULL = any */
+    /* DELETE: of this generation only, NULL = any. MOVED: that one. TOMB: the tombstone's, counter 0 = the next */
     const struct gen *only;
+    bool          older;       /* TOMB: only where something older is */
+    bool          peer;        /* no client's change */
     /* MOVE */
     struct str    to;
     /* CHUNKED: the manifest; `work` is where chunk 1 lies now */
@@ -293,6 +299,9 @@ struct cjob {
     struct obj   *out;         /* new object, counted */
     /* between prepare and apply: the arena's */
     struct obj   *old, *over;  /* what has the name now, counted; MOVE: what has the other one */
+    enum obj_state was;        /* what the name was, with its generation and version */
+    struct gen    was_gen;
+    struct str    was_version;
     struct gen    gen;
     struct own    own;
     char         *path;        /* the name to be given */
@@ -311,7 +320,7 @@ void commit_batch(void *ctx, struct wjobs *batch);
 void entry_of(const struct obj *o, struct ientry *en);
 struct gen gen_next(struct store *s);
 /* A local change's: newer than what it replaces (NULL: nothing), whoever gave that its generation. */
-struct gen gen_after(struct store *s, const struct obj *old);
+struct gen gen_after(struct store *s, const struct gen *old);
 void gen_seen(struct store *s, const struct gen *g); /* of a peer: our own go on above it */
 
 /* --- ops.c: committer only --- */

@@ -23,6 +23,14 @@ struct gen {
     uint64_t counter;  /* the owner's, monotonic over restarts */
 };
 
+/* What a target knows of a name. */
+enum obj_state {
+    OBJ_NONE,  /* nothing */
+    OBJ_HERE,  /* the object is here */
+    OBJ_TOMB,  /* it was deleted: the generation of that is remembered */
+    OBJ_MOVED, /* it was here and is another target's now: obj_moved */
+};
+
 /* Metadata of one object. Read-only for everybody but the store; valid while the struct obj is held. */
 struct obj_info {
     uint64_t         size;
@@ -64,7 +72,9 @@ struct put_attrs {
     const struct kv *custom;
     bool             skip_vc;     /* do not load the existing version and checksum */
     bool             same_is_noop;/* client checksum equals the stored one: keep the object as it is (internals.md 4.2) */
-    bool             from_peer;   /* a transfer: apply only if `gen` is newer than what is here; version as given */
+    /* A transfer: applied only if `gen` is newer than the object or tombstone here (or than a moved-stub, or equal to it: it comes
+     * back), else -AIS_E_CONFLICT. Version, custom metadata, times and checksum (`expect`, also when it is none) are the source's. */
+    bool             from_peer;
     struct gen       gen;
     /* Conditions checked inside the commit (S3): -AIS_E_PRECOND. */
     bool             if_none_match_any;
@@ -107,8 +117,10 @@ struct lent {
     struct str   version;
     unsigned     ncustom;
     struct kv    custom[LMETA_MAX_CUSTOM];
+    struct gen   gen;
     uint32_t     copies;
     bool         chunked;
+    bool         moved;  /* a moved-stub: the object is another target's now; all else as it was here */
     uint16_t     mpath;
 };
 

@@ -89,6 +89,8 @@ list_scan(struct lister *l, struct err *e)
         rc = store_list_next(l->cur, &le, e);
         if (rc <= 0)
             return rc;
+        if (le->moved) /* its owner tells of it */
+            continue;
         if (l->page.n >= l->ask->max || l->out.n > PAGE_BYTES_SOFT) {
             l->more = true;
             return 0;
