@@ -674,6 +674,103 @@ hc_call(struct hclient *hc, const struct hc_req *q, struct arena *a, size_t max_
     return rc;
 }
 
+/* --- connections that leave HTTP --- */
+
+static bool
+switched(const struct hcall *c, const char *proto)
+{
+    return c->head.status == 101 && str_ieq(http1_hdr(&c->head, STR_LIT("Upgrade")), str_z(proto));
+}
+
+static struct raw *
+raw_of_call(struct hcall *c)
+{
+    struct raw *w = calloc(1, sizeof(*w));
+
+    if (w == NULL)
+        return NULL;
+    *w = (struct raw){ .magic = RAW_MAGIC, .s = &c->s, .buf = &c->buf, .off = &c->off, .len = &c->len, .call = c };
+    return w;
+}
+
+/* One exchange on a connection; *c is set when it was switched and is the caller's. */
+static int
+upgrade_once(struct hclient *hc, const struct hc_req *q, const char *proto, bool fresh, struct arena *a, size_t max_body,
+             struct hc_resp *resp, struct hcall **out, bool *stale, struct err *e)
+{
+    struct hcall *c = NULL;
+    int           rc = exchange_start(hc, q, fresh, &c, e);
+
+    if (rc < 0)
+        return rc;
+    rc = read_resp_head(c);
+    if (rc == 0 && switched(c, proto)) {
+        *out = c;
+        return 0;
+    }
+    if (rc == 0 && c->head.status == 101)
+        rc = broke(c, -AIS_E_BADHTTP);
+    if (rc == 0)
+        rc = read_all(c, a, max_body, resp);
+    *stale = rc == -AIS_E_CLOSED && c->reused && !c->have_head && c->len == 0;
+    if (rc < 0 && !*stale)
+        err_set(e, -rc, "no answer from %.*s: %s", STR_FMT(q->base), err_text(rc));
+    hc_close(c);
+    return rc;
+}
+
+int
+hc_upgrade(struct hclient *hc, const struct hc_req *q, const char *proto, struct arena *a, size_t max_body, struct hc_resp *resp,
+           struct raw **out, struct err *e)
+{
+    int64_t       end = deadline_in(clock_mono(), q->timeout_ns > 0 ? q->timeout_ns : SEC_NS(10)), old;
+    struct hdr   *hdrs = arena_alloc(a, sizeof(*hdrs) * (q->nhdrs + 2));
+    struct hc_req u = *q;
+    struct hcall *c = NULL;
+    bool          stale = false;
+    int           rc;
+
+    ASSERT_MAY_PARK();
+    *out = NULL;
+    if (hdrs == NULL)
+        return err_set(e, AIS_E_NOMEM, "out of memory");
+    if (q->nhdrs > 0)
+        memcpy(hdrs, q->hdrs, sizeof(*hdrs) * q->nhdrs);
+    hdrs[q->nhdrs] = (struct hdr){ STR_LIT("Connection"), STR_LIT("Upgrade") };
+    hdrs[q->nhdrs + 1] = (struct hdr){ STR_LIT("Upgrade"), str_z(proto) };
+    u.method = M_GET;
+    u.hdrs = hdrs;
+    u.nhdrs = q->nhdrs + 2;
+    old = fiber_set_deadline(NO_DEADLINE);
+    fiber_set_deadline(MIN(old, end));
+    do {
+        bool again = stale;
+
+        stale = false;
+        rc = upgrade_once(hc, &u, proto, again, a, max_body, resp, &c, &stale, e);
+    } while (stale);
+    fiber_set_deadline(old);
+    if (c == NULL)
+        return rc;
+    *out = raw_of_call(c);
+    if (*out != NULL)
+        return 0;
+    call_destroy(c);
+    return err_set(e, AIS_E_NOMEM, "out of memory");
+}
+
+void
+raw_close(struct raw *w)
+{
+    if (w == NULL)
+        return;
+    CHECK(w, RAW_MAGIC);
+    ASSERT(w->call != NULL);
+    call_destroy(w->call);
+    w->magic = 0;
+    free(w);
+}
+
 int
 hc_on(struct hcall *c, const struct hc_req *q, struct arena *a, size_t max_body, struct hc_resp *out, struct err *e)
 {

@@ -301,6 +301,8 @@ serve(void *arg)
 static bool
 client_left(struct conn *c)
 {
+    if (c->raw != NULL)
+        return raw_reset(c);
     switch (c->s.ops->peer(&c->s)) {
     case STREAM_PEER_GONE:
         return true;
@@ -394,10 +396,13 @@ conns_reap(struct timer *t)
 }
 
 void
-conns_close_idle(struct per_loop *h)
+conns_drain(struct per_loop *h)
 {
     struct conn *c;
 
+    TAILQ_FOREACH(c, &h->conns[CONN_ACTIVE], link)
+        if (c->raw != NULL)
+            raw_drain(c);
     while ((c = TAILQ_FIRST(&h->conns[CONN_IDLE])) != NULL)
         conn_free(c);
 }

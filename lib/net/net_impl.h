@@ -12,6 +12,7 @@
 #include "net/http.h"
 #include "net/stream.h"
 #include "net/tls.h"
+#include "net/upgrade.h"
 
 #define NET_SLOT_POOLS 0 /* loop_slot: buffers and request contexts of this loop */
 
@@ -72,6 +73,7 @@ struct conn {
     bool                handshake_due;
     bool                in_request;    /* a handler is at work: a client that goes away cancels it */
     bool                cancelled;
+    struct raw         *raw;   /* the handler took the connection over; in its request's arena */
     int64_t             since; /* idle: when it became so; lingering: when the last byte came */
     int64_t             until; /* lingering: not beyond this */
     void               *user;
@@ -126,7 +128,7 @@ void conn_begin(struct per_loop *h, struct conn *c);
 void conn_begin_lingering(struct per_loop *h, struct conn *c);
 void conn_event(struct stream *s, unsigned what);
 void conns_reap(struct timer *t);        /* of per_loop.reaper */
-void conns_close_idle(struct per_loop *h);
+void conns_drain(struct per_loop *h);    /* idle ones close, those that were taken over are told */
 void conns_forget(struct per_loop *h);   /* after run_stop */
 extern const char conn_busy_text[];      /* a whole answer: 503 with Retry-After */
 
@@ -153,6 +155,21 @@ bool body_finish(struct req *r);
 /* Send the answers that still wait (x->held). Parks. To be called before the connection waits for its client or a slow handler runs. */
 int    resp_flush(struct conn *c);
 size_t http_date(char *out); /* "Date: ...\r\n", cached a second per thread; at most 64 bytes */
+
+/* --- upgrade.c --- */
+/* A connection that left HTTP. Input that was read with the head is still in its buffer. */
+struct raw {
+    unsigned magic;
+#define RAW_MAGIC 0x4a370f00u
+    struct stream *s;
+    char         **buf;  /* the connection's: unread bytes are buf[off .. off+len) */
+    size_t        *off, *len;
+    struct req    *r;    /* servers */
+    struct hcall  *call; /* clients */
+    bool           ended;
+};
+bool raw_reset(struct conn *c); /* the peer reset a connection that was taken over */
+void raw_drain(struct conn *c);
 
 /* --- tls.c --- */
 struct ssl_st *tls_accept_new(struct tls_ctx *t, int fd);

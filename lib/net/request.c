@@ -170,6 +170,7 @@ request_serve(struct conn *c)
     if (!r->resp.finished)
         answer_anyway(r);
     c->in_request = false;
+    c->raw = NULL;
     if (c->srv->conf.done != NULL)
         c->srv->conf.done(r);
     if (!body_finish(r) || c->close)

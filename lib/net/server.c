@@ -251,7 +251,7 @@ drain_on_loop(struct msg *m)
     timer_disarm(h->loop, &h->resume);
     fd_close(&h->listen_fd);
     fd_close(&h->spare_fd);
-    conns_close_idle(h);
+    conns_drain(h);
     park_wake(&o->park, 0);
 }
 

@@ -25,25 +25,30 @@
 
 /* --- waiting --- */
 
+static void
+wake(struct park **slot, int rc)
+{
+    struct park *p = *slot;
+
+    if (p == NULL)
+        return;
+    *slot = NULL;
+    park_wake(p, rc);
+}
+
 void
 stream_happened(struct stream *s, unsigned what)
 {
-    struct park *p;
+    bool in = what & IOW_READ, out = what & (IOW_WRITE | IOW_HUP);
 
-    if (what & IOW_READ)
+    if (in)
         s->readable = true;
     if (what & IOW_HUP)
         s->hup = true;
-    if ((what & IOW_READ) && s->rpark != NULL) {
-        p = s->rpark;
-        s->rpark = NULL;
-        park_wake(p, 0);
-    }
-    if ((what & (IOW_WRITE | IOW_HUP)) && s->wpark != NULL) {
-        p = s->wpark;
-        s->wpark = NULL;
-        park_wake(p, 0);
-    }
+    if (in || (out && s->r_on_write))
+        wake(&s->rpark, 0);
+    if (out || (in && s->w_on_read))
+        wake(&s->wpark, 0);
     if (s->event != NULL)
         s->event(s, what);
 }
@@ -79,19 +84,45 @@ moved(struct stream *s, size_t n)
     }
 }
 
-int
-stream_wait(struct stream *s, ssize_t want, int64_t deadline)
+static int
+wait_readable(struct stream *s, int64_t deadline)
 {
-    s->burst = 0;
-    if (want == STREAM_WANT_WRITE)
-        return wait_on(&s->wpark, deadline);
     while (!s->readable) {
-        int rc = s->hup ? -AIS_E_CLOSED : wait_on(&s->rpark, deadline); /* after a hang-up no edge comes */
+        int rc = s->hup ? -AIS_E_CLOSED : s->told; /* after a hang-up no edge comes */
 
+        s->told = s->hup ? s->told : 0;
+        if (rc == 0)
+            rc = wait_on(&s->rpark, deadline);
         if (rc < 0)
             return rc;
     }
     return 0;
+}
+
+/* For what TLS wants of the other direction. Whatever happens there may have been it: the caller tries again. */
+static int
+wait_crosswise(struct stream *s, enum stream_side who, int64_t deadline)
+{
+    bool *flag = who == STREAM_READER ? &s->r_on_write : &s->w_on_read;
+    int   rc;
+
+    if (who == STREAM_WRITER && s->readable)
+        return 0;
+    *flag = true;
+    rc = wait_on(who == STREAM_READER ? &s->rpark : &s->wpark, deadline);
+    *flag = false;
+    return rc;
+}
+
+int
+stream_wait(struct stream *s, enum stream_side who, ssize_t want, int64_t deadline)
+{
+    s->burst = 0;
+    if (s->broken)
+        return -AIS_E_CLOSED;
+    if ((who == STREAM_READER) != (want == STREAM_WANT_READ))
+        return wait_crosswise(s, who, deadline);
+    return want == STREAM_WANT_WRITE ? wait_on(&s->wpark, deadline) : wait_readable(s, deadline);
 }
 
 /* --- plain TCP --- */
@@ -280,6 +311,24 @@ stream_cut(struct stream *s)
 }
 
 void
+stream_break(struct stream *s)
+{
+    s->broken = true;
+    stream_cut(s);
+    wake(&s->rpark, -AIS_E_CLOSED);
+    wake(&s->wpark, -AIS_E_CLOSED);
+}
+
+void
+stream_tell(struct stream *s, int code)
+{
+    if (s->rpark != NULL && !s->r_on_write)
+        wake(&s->rpark, code);
+    else
+        s->told = code;
+}
+
+void
 stream_close(struct stream *s)
 {
     if (s->ops == NULL)
@@ -309,14 +358,14 @@ ssize_t
 stream_recv(struct stream *s, void *p, size_t n, int64_t deadline)
 {
     for (;;) {
-        ssize_t k = stream_recv_now(s, p, n);
+        ssize_t k = s->broken ? -AIS_E_CLOSED : stream_recv_now(s, p, n);
         int     rc;
 
         if (k > 0)
             moved(s, (size_t)k);
         if (k != STREAM_WANT_READ && k != STREAM_WANT_WRITE)
             return k;
-        rc = stream_wait(s, k, deadline);
+        rc = stream_wait(s, STREAM_READER, k, deadline);
         if (rc < 0)
             return rc;
     }
@@ -346,7 +395,7 @@ stream_send(struct stream *s, struct iovec *iov, int n, bool more, int64_t stall
 
         while (n > 1 && iov[n - 1].iov_len == 0)
             n--;
-        k = s->ops->writev(s, iov, n, more);
+        k = s->broken ? -AIS_E_CLOSED : s->ops->writev(s, iov, n, more);
         if (k >= 0) {
             s->sent += (uint64_t)k;
             iov_advance(&iov, &n, (size_t)k);
@@ -355,7 +404,7 @@ stream_send(struct stream *s, struct iovec *iov, int n, bool more, int64_t stall
         }
         if (k != STREAM_WANT_READ && k != STREAM_WANT_WRITE)
             return (int)k;
-        rc = stream_wait(s, k, deadline_in(clock_mono(), stall_ns));
+        rc = stream_wait(s, STREAM_WRITER, k, deadline_in(clock_mono(), stall_ns));
         if (rc < 0)
             return rc;
     }
@@ -401,7 +450,7 @@ copy_file(struct stream *s, int fd, uint64_t off, uint64_t len, int64_t stall_ns
 static ssize_t
 sendfile_step(struct stream *s, int fd, uint64_t off, size_t want, int64_t stall_ns)
 {
-    ssize_t k = s->ops->sendfile(s, fd, off, want);
+    ssize_t k = s->broken ? -AIS_E_CLOSED : s->ops->sendfile(s, fd, off, want);
     int64_t wait_ns = stall_ns;
     int     rc;
 
@@ -411,7 +460,7 @@ sendfile_step(struct stream *s, int fd, uint64_t off, size_t want, int64_t stall
         return k;
     if (k > 0)
         wait_ns = MIN(stall_ns, SHORT_WAIT); /* spares the call that would say so; if it is the file, the next call tells */
-    rc = stream_wait(s, k > 0 ? STREAM_WANT_WRITE : k, deadline_in(clock_mono(), wait_ns));
+    rc = stream_wait(s, STREAM_WRITER, k > 0 ? STREAM_WANT_WRITE : k, deadline_in(clock_mono(), wait_ns));
     if (rc < 0 && !(rc == -AIS_E_TIMEOUT && k > 0))
         return rc;
     return MAX(k, 0);

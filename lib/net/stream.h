@@ -58,6 +58,9 @@ struct stream {
     bool                     readable; /* an edge came since the last read that drained it */
     bool                     hup;      /* the peer ended its side, or the connection broke */
     bool                     cut;      /* the next close resets */
+    bool                     broken;   /* by stream_break */
+    bool                     r_on_write, w_on_read; /* what the reader, the writer waits for is the other direction (TLS) */
+    int                      told;     /* what the next read that would wait returns instead, once; 0 = nothing */
     uint64_t                 sent;     /* bytes that the transport took */
     size_t                   burst;    /* bytes moved since the fiber last let others run */
     struct park             *rpark, *wpark;
@@ -70,6 +73,10 @@ int  stream_open(struct stream *s, struct loop *l, int fd, void (*event)(struct 
 int  stream_connect(struct stream *s, struct loop *l, const struct sockaddr *to, socklen_t n, int64_t deadline);
 void stream_close(struct stream *s); /* fine when closed already; does not park */
 void stream_cut(struct stream *s);   /* let the next close reset the connection: the peer sees an error, never an end */
+/* Reads and writes end with -AIS_E_CLOSED, those that wait and all later ones; the close resets. Does not park. */
+void stream_break(struct stream *s);
+/* The next read that would wait returns code (negative) instead, once. Does not park. */
+void stream_tell(struct stream *s, int code);
 /* After run_stop: free what the stream holds. */
 void stream_forget(struct stream *s);
 /* For transports: IOW_* happened. On the loop, not on a fiber. */
@@ -95,6 +102,7 @@ const char *stream_tls_peer(const struct stream *s); /* subject of the verified 
 
 /* Private to the transports. */
 extern const struct stream_ops stream_plain_ops;
-int stream_wait(struct stream *s, ssize_t want, int64_t deadline); /* want: STREAM_WANT_* */
+enum stream_side { STREAM_READER, STREAM_WRITER };
+int stream_wait(struct stream *s, enum stream_side who, ssize_t want, int64_t deadline); /* want: STREAM_WANT_* */
 
 #endif

@@ -178,7 +178,7 @@ stream_tls_handshake(struct stream *s, int64_t deadline)
         k = tls_outcome(s, rc);
         if (k != STREAM_WANT_READ && k != STREAM_WANT_WRITE)
             return -AIS_E_CLOSED;
-        rc = stream_wait(s, k, deadline);
+        rc = stream_wait(s, k == STREAM_WANT_READ ? STREAM_READER : STREAM_WRITER, k, deadline);
         if (rc < 0)
             return rc;
     }
