@@ -132,20 +132,31 @@ tap() { # PREFIX LOG COMMAND...
     fi
 }
 
+# With the programs of build-asan: what any of their processes reports, however it ended, is a failure.
+sanitized() { # NAME COMMAND...
+    local name=$1 f
+    shift
+    AIS_BUILD=$top/build-asan ASAN_OPTIONS=$ASAN_OPTIONS:log_path=$logdir/$name.report \
+        UBSAN_OPTIONS=$UBSAN_OPTIONS:log_path=$logdir/$name.report "$@"
+    for f in "$logdir/$name".report.*; do
+        [ ! -s "$f" ] || fail "$name: sanitizer report" "$f" 60
+    done
+}
+
 tier_scenario() {
     head1 "scenario: ASan + UBSan"
     build asan || return
-    AIS_BUILD=$top/build-asan tap scenario "$logdir/scenario.log" timeout -k 10 900 tests/e2e/vtc/run.sh tests/e2e/vtc/*.vtc
+    sanitized scenario tap scenario "$logdir/scenario.log" timeout -k 10 900 tests/e2e/vtc/run.sh tests/e2e/vtc/*.vtc
 }
 
 tier_clients() {
-    head1 clients
-    build release || return
+    head1 "clients: ASan + UBSan"
+    build asan || return
     local t
     for t in tests/e2e/py/*_test.sh tests/e2e/go/*_test.sh; do
         [ -e "$t" ] || continue
         printf -- '-- %s (%ss so far)\n' "$(basename "$t")" "$SECONDS"
-        tap "clients/$(basename "$t" _test.sh)" "$logdir/$(basename "$t").log" timeout -k 10 1200 "$t"
+        sanitized "$(basename "$t" _test.sh)" tap "clients/$(basename "$t" _test.sh)" "$logdir/$(basename "$t").log" timeout -k 10 1200 "$t"
     done
 }
 

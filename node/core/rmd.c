@@ -95,7 +95,8 @@ copy_with_room(const struct rmd *r, unsigned extra)
     c->smap_ver = r->smap_ver;
     c->njoined = r->njoined;
     c->joined = xcalloc(r->njoined + 1, sizeof(*c->joined));
-    memcpy(c->joined, r->joined, r->njoined * sizeof(*c->joined));
+    if (r->njoined > 0)
+        memcpy(c->joined, r->joined, r->njoined * sizeof(*c->joined));
     str_take_copy(&c->bck, r->bck);
     str_take_copy(&c->prefix, r->prefix);
     c->nchain = r->nchain + extra;
