@@ -11,7 +11,7 @@ get_target_property(AIS_PROXY_TYPE ais_proxy TYPE)
 get_target_property(AIS_TARGET_TYPE ais_target TYPE)
 if(AIS_PROXY_TYPE STREQUAL "STATIC_LIBRARY" AND AIS_TARGET_TYPE STREQUAL "STATIC_LIBRARY")
     add_executable(aisnode ${CMAKE_SOURCE_DIR}/node/main.c)
-    target_link_libraries(aisnode PRIVATE ais_proxy ais_target ais_core ais_store ais_net ais_run ais_codec ais_base)
+    target_link_libraries(aisnode PRIVATE ais_proxy ais_target ais_xact ais_core ais_store ais_net ais_run ais_codec ais_base)
 endif()
 
 if(EXISTS ${CMAKE_SOURCE_DIR}/cli/CMakeLists.txt)

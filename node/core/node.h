@@ -19,6 +19,7 @@
 #include "net/http.h"
 
 struct store;
+struct xreg;
 struct node_role;
 
 struct node {
@@ -40,7 +41,7 @@ struct node {
     struct auth        *auth;     /* cluster key */
     struct views_box   *views;    /* published snapshots */
     struct member      *member;   /* join, keepalive, metadata distribution */
-    struct joblist     *jobs;     /* running jobs: registry grows with later issues */
+    struct xreg        *jobs;     /* targets: their jobs (xact/xact.h) */
     struct tls_ctx     *tls_srv, *tls_pub, *tls_cli; /* NULL without https; tls_pub may equal tls_srv */
     struct route       *routes;   /* of the listeners: owned */
     bool                turning;  /* the loops run */

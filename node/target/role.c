@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "core/conf.h"
+#include "xact/xact.h"
 #include "target/target_impl.h"
 
 #define ANY_NET (R_PUB | R_CONTROL | R_DATA)
@@ -136,6 +137,8 @@ target_stop(struct node *n)
     if (t == NULL)
         return;
     frag_stop(t);
+    xreg_free(n->jobs);
+    n->jobs = NULL;
     if (n->store != NULL)
         store_close(n->store);
     n->store = NULL;
@@ -157,6 +160,7 @@ target_start(struct node *n, struct err *e)
     t->n = n;
     MUST(pthread_mutex_init(&t->mtx, NULL));
     n->priv = t;
+    n->jobs = xreg_new(n->run, n->name, n);
     rc = start_store(n, e);
     if (rc == 0)
         rc = places_refresh(t);
