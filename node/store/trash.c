@@ -9,6 +9,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -52,22 +53,71 @@ rm_dir(struct sweep *s, int dirfd, const char *name, unsigned depth)
     (void)unlinkat(dirfd, name, AT_REMOVEDIR);
 }
 
+/* Entries of one folder, read before they are removed: in the order of their inodes, which is several times faster than readdir's. */
+#define BATCH 65536u
+
+struct batch {
+    struct entry {
+        ino_t    ino;
+        uint32_t name; /* where in names */
+        bool     dir;
+    }          *e;
+    unsigned    n;
+    struct sbuf names;
+};
+
+static int
+entry_cmp(const void *va, const void *vb)
+{
+    const struct entry *a = va, *b = vb;
+
+    return a->ino < b->ino ? -1 : a->ino > b->ino;
+}
+
+/* The next entries of the folder; false at its end. */
+static bool
+batch_fill(struct batch *b, DIR *d)
+{
+    struct dirent *de;
+
+    b->n = 0;
+    b->names.n = 0;
+    while (b->n < BATCH && (de = readdir(d)) != NULL) {
+        if (strcmp(de->d_name, ".") == 0 || strcmp(de->d_name, "..") == 0)
+            continue;
+        if ((b->n & (b->n - 1)) == 0) /* full: one, two, four, ... */
+            b->e = xrealloc(b->e, MAX(2 * b->n, 1u) * sizeof(*b->e));
+        b->e[b->n++] = (struct entry){ .ino = de->d_ino, .name = (uint32_t)b->names.n, .dir = de->d_type == DT_DIR };
+        sbuf_put(&b->names, de->d_name, strlen(de->d_name) + 1);
+    }
+    if (!sbuf_ok(&b->names)) /* no memory: the rest is swept at the next start */
+        return false;
+    if (b->n > 0)
+        qsort(b->e, b->n, sizeof(*b->e), entry_cmp);
+    return b->n > 0;
+}
+
 static void
 rm_entries(struct sweep *s, DIR *d, unsigned depth)
 {
-    struct dirent *de;
-    int            fd = dirfd(d);
+    struct batch b = { .e = NULL };
+    int          fd = dirfd(d);
 
-    while (!atomic_load(&s->m->store->stopping) && (de = readdir(d)) != NULL) {
-        if (strcmp(de->d_name, ".") == 0 || strcmp(de->d_name, "..") == 0)
-            continue;
-        if (de->d_type != DT_DIR && unlinkat(fd, de->d_name, 0) == 0)
-            continue;
-        if (depth < MAX_DEPTH)
-            rm_dir(s, fd, de->d_name, depth + 1);
-        else
-            bring_up(s, fd, de->d_name);
+    sbuf_init(&b.names, BATCH * (NAME_MAX + 1));
+    while (!atomic_load(&s->m->store->stopping) && batch_fill(&b, d)) {
+        for (unsigned i = 0; i < b.n && !atomic_load(&s->m->store->stopping); i++) {
+            const char *name = b.names.p + b.e[i].name;
+
+            if (!b.e[i].dir && unlinkat(fd, name, 0) == 0)
+                continue;
+            if (depth < MAX_DEPTH)
+                rm_dir(s, fd, name, depth + 1);
+            else
+                bring_up(s, fd, name);
+        }
     }
+    sbuf_fini(&b.names);
+    free(b.e);
 }
 
 static void
