@@ -82,10 +82,9 @@ smap_staff_ic(struct mset *m)
     unsigned want = IC_MEMBERS, i, pass;
 
     for (pass = 0; pass < 2; pass++) {
-        for (i = 0; i < m->smap->nproxies; i++) {
+        for (i = 0; i < m->smap->nnodes && m->smap->nodes[i].role == ROLE_PROXY; i++) {
             const struct snode *n = &m->smap->nodes[i];
-            bool                able = n == m->smap->primary ||
-                        !(n->flags & (SNODE_NON_ELECTABLE | SNODE_MAINT | SNODE_DECOMM));
+            bool able = n == m->smap->primary || (snode_active(n) && !(n->flags & SNODE_NON_ELECTABLE));
             bool     ic = able && want > 0;
             uint64_t v = m->smap->version;
 
@@ -190,17 +189,35 @@ cmd_node(const struct mset *m, const json_t *cmd, const struct snode **out, stru
     return *out != NULL ? 0 : err_set(e, AIS_E_NONODE, "node \"%.*s\" does not exist", STR_FMT(id));
 }
 
+/* "ids": [...] or "id": who the command is about. Every node once, in the order of the command. */
+static int
+cmd_ids(const json_t *cmd, size_t i, struct str *id)
+{
+    const json_t *ids = json_object_get(cmd, "ids"), *v = json_array_get(ids, i);
+
+    *id = ids == NULL && i == 0 ? json_text(cmd, "id") : str_from(json_string_value(v), json_string_length(v));
+    return id->n > 0;
+}
+
+/* {"op":"node-remove","id"|"ids"}: those that are not there (any more) are no error, as long as one is. */
 static int
 op_node_remove(struct mset *m, const json_t *cmd, struct err *e)
 {
-    const struct snode *n;
-    int                 rc = cmd_node(m, cmd, &n, e);
+    uint64_t   version = m->smap->version;
+    struct str id = STR_NULL;
 
-    if (rc < 0)
-        return rc;
-    if (n == m->smap->primary)
-        return err_set(e, AIS_E_BADREQ, "%s is primary, cannot be removed", n->name);
-    mset_set_smap(m, smap_without_node(m->smap, json_text(cmd, "id")));
+    for (size_t i = 0; cmd_ids(cmd, i, &id); i++) {
+        const struct snode *n = smap_find(m->smap, id);
+
+        if (n == NULL)
+            continue;
+        if (n == m->smap->primary)
+            return err_set(e, AIS_E_BADREQ, "%s is primary, cannot be removed", n->name);
+        mset_set_smap(m, smap_without_node(m->smap, id));
+    }
+    if (m->smap->version == version)
+        return err_set(e, AIS_E_NONODE, "node \"%.*s\" does not exist", STR_FMT(json_text(cmd, "id")));
+    m->smap->version = version + 1;
     smap_staff_ic(m);
     return 0;
 }
@@ -222,6 +239,171 @@ op_node_flags(struct mset *m, const json_t *cmd, struct err *e)
     mset_set_smap(m, smap_with_flags(m->smap, json_text(cmd, "id"), set, clear));
     smap_staff_ic(m);
     return 0;
+}
+
+/* --- nodes that leave and come back --- */
+static bool
+cmd_flag(const json_t *cmd, const char *key)
+{
+    return json_is_true(json_object_get(cmd, key));
+}
+
+static void
+node_flags(struct mset *m, uint64_t old_version, struct str id, uint64_t set, uint64_t clear)
+{
+    const struct snode *n = smap_find(m->smap, id);
+
+    if (n == NULL || ((n->flags & ~clear) | set) == n->flags)
+        return;
+    mset_set_smap(m, smap_with_flags(m->smap, id, set, clear));
+    m->smap->version = old_version + 1; /* one command is one version, however many nodes it is about */
+}
+
+/* How many of the targets that are active now would be left. */
+static unsigned
+active_without(const struct mset *m, const json_t *cmd)
+{
+    unsigned   left = m->smap->nactive;
+    struct str id;
+
+    for (size_t i = 0; cmd_ids(cmd, i, &id); i++) {
+        const struct snode *n = smap_find(m->smap, id);
+
+        left -= n != NULL && n->role == ROLE_TARGET && snode_active(n);
+    }
+    return left;
+}
+
+/* May this target have objects that nobody else has, and can they still be moved? */
+static bool
+has_objects(const struct mset *m, const struct snode *n)
+{
+    return n->role == ROLE_TARGET && !(n->flags & SNODE_DEAD) && (snode_active(n) || rmd_names(m->rmd, n->id, 0));
+}
+
+static int
+node_leaves(struct mset *m, const json_t *cmd, uint64_t version, const struct snode *n, bool move, struct err *e)
+{
+    static const struct {
+        const char *key;
+        uint64_t    flag;
+    } opts[] = { { "stop", SNODE_STOP }, { "rm_data", SNODE_RM_DATA }, { "keep_conf", SNODE_KEEP_CONF }, { "stay_up", SNODE_STAY_UP } };
+    bool     decomm = cmd_flag(cmd, "decomm");
+    uint64_t set = decomm ? SNODE_DECOMM : SNODE_MAINT, clear = 0;
+
+    if (n == m->smap->primary)
+        return err_set(e, AIS_E_BADREQ, "%s is primary, cannot be taken out of service", n->name);
+    if (!decomm && (n->flags & SNODE_DECOMM))
+        return err_set(e, AIS_E_BADREQ, "%s is currently being decommissioned", n->name);
+    for (size_t i = 0; i < ARRAY_SIZE(opts); i++)
+        set |= cmd_flag(cmd, opts[i].key) ? opts[i].flag : 0;
+    if (move && has_objects(m, n)) {
+        set |= SNODE_WAIT_REB;
+        clear |= SNODE_MAINT_POSTREB;
+    } else if (!move) {
+        clear |= SNODE_WAIT_REB;
+    }
+    node_flags(m, version, str_z(n->id), set, clear);
+    return 0;
+}
+
+static int
+node_returns(struct mset *m, uint64_t version, const struct snode *n, struct err *e)
+{
+    /* Whoever still waits for its objects to be moved can turn back; one that has been told to forget them cannot. */
+    if ((n->flags & SNODE_DECOMM) && !(n->flags & SNODE_WAIT_REB))
+        return err_set(e, AIS_E_BADREQ, "%s is currently being decommissioned", n->name);
+    node_flags(m, version, str_z(n->id), 0, SNODE_MAINT | SNODE_DECOMM | SNODE_MAINT_POSTREB | SNODE_LIFE);
+    return 0;
+}
+
+/*
+ * {"op":"node-maint","ids":[],"on":bool,"rebalance":bool,"decomm"?,"stop"?,"rm_data"?,"keep_conf"?,"stay_up"?}: nodes go into
+ * maintenance, or are to be decommissioned, or (on false) are active again; all of them or none. With "rebalance" what the targets
+ * have is moved first, by the rebalance that begins with this entry.
+ */
+static int
+op_node_maint(struct mset *m, const json_t *cmd, struct err *e)
+{
+    uint64_t   version = m->smap->version;
+    bool       on = cmd_flag(cmd, "on");
+    bool       move = cmd_flag(cmd, "rebalance") && m->conf->rebalance.enabled && active_without(m, cmd) > 0;
+    struct str id;
+    int        rc = 0;
+
+    for (size_t i = 0; rc == 0 && cmd_ids(cmd, i, &id); i++) {
+        const struct snode *n = smap_find(m->smap, id);
+
+        if (n == NULL)
+            rc = err_set(e, AIS_E_NONODE, "node \"%.*s\" does not exist", STR_FMT(id));
+        else
+            rc = on ? node_leaves(m, cmd, version, n, move, e) : node_returns(m, version, n, e);
+    }
+    if (rc == 0)
+        smap_staff_ic(m);
+    return rc;
+}
+
+/* --- rebalance --- */
+/* {"op":"reb-start","bck"?:uname,"prefix"?}: an administrator wants one. */
+static int
+op_reb_start(struct mset *m, const json_t *cmd, struct err *e)
+{
+    struct str bck = json_text(cmd, "bck"), prefix = json_text(cmd, "prefix");
+
+    if (m->rmd->state == RMD_RUNNING)
+        return err_set(e, AIS_E_BUSY, "rebalance[g%llu] is running", (unsigned long long)m->rmd->reb_id);
+    if (m->smap->nactive < 2)
+        return err_set(e, AIS_E_BADREQ, "not enough active targets (%u), need at least 2", m->smap->nactive);
+    if (prefix.n > RMD_PREFIX_MAX)
+        return err_set(e, AIS_E_BADREQ, "prefix is too long");
+    mset_set_rmd(m, rmd_begin(m->rmd, m->smap->version, STR_NULL, bck, prefix));
+    return 0;
+}
+
+/* What was to be moved off the nodes that leave is moved: except off those that left too late for this rebalance. */
+static void
+leaving_are_empty(struct mset *m)
+{
+    uint64_t version = m->smap->version;
+
+    for (unsigned i = 0; i < m->smap->nnodes; i++) {
+        const struct snode *n = &m->smap->nodes[i];
+
+        if (n->role != ROLE_TARGET || (n->flags & SNODE_DEAD) || snode_active(n) ||
+            rmd_names(m->rmd, n->id, m->rmd->smap_ver))
+            continue;
+        node_flags(m, version, str_z(n->id), n->flags & SNODE_MAINT ? SNODE_MAINT_POSTREB : 0, SNODE_WAIT_REB);
+    }
+}
+
+static int
+reb_end(struct mset *m, const json_t *cmd, bool aborted)
+{
+    uint64_t id = 0;
+    bool     whole = m->rmd->bck.n == 0 && m->rmd->prefix.n == 0;
+
+    if (!json_u64(json_object_get(cmd, "reb"), &id) || id != m->rmd->reb_id || m->rmd->state != RMD_RUNNING)
+        return 0; /* an old one, or said twice */
+    mset_set_rmd(m, rmd_end(m->rmd, aborted, m->smap));
+    if (!aborted && whole)
+        leaving_are_empty(m);
+    return 0;
+}
+
+/* {"op":"reb-done","reb":N}: all that takes part has finished. */
+static int
+op_reb_done(struct mset *m, const json_t *cmd, struct err *e)
+{
+    UNUSED(e);
+    return reb_end(m, cmd, false);
+}
+
+static int
+op_reb_abort(struct mset *m, const json_t *cmd, struct err *e)
+{
+    UNUSED(e);
+    return reb_end(m, cmd, true);
 }
 
 static int
@@ -404,6 +586,10 @@ static const struct {
     { "node-add",        op_node_add },
     { "node-remove",     op_node_remove },
     { "node-flags",      op_node_flags },
+    { "node-maint",      op_node_maint },
+    { "reb-start",       op_reb_start },
+    { "reb-done",        op_reb_done },
+    { "reb-abort",       op_reb_abort },
     { "primary",         op_primary },
     { "bck-create",      op_bck_create },
     { "bck-destroy",     op_bck_destroy },
@@ -492,6 +678,45 @@ note_former_owners(const struct mset *before, struct mset *m)
         mset_set_rmd(m, rmd_push(m->rmd, before->smap, m->bmd->version));
 }
 
+/* A target that is active now and was not. NULL when there is none. */
+static const struct snode *
+newly_active(const struct smap *before, const struct smap *now)
+{
+    for (unsigned i = 0; i < now->nactive; i++) {
+        const struct snode *n = smap_find(before, str_z(now->active[i]->id));
+
+        if (n == NULL || !snode_active(n))
+            return now->active[i];
+    }
+    return NULL;
+}
+
+static bool
+somebody_waits(const struct smap *now)
+{
+    for (unsigned i = 0; i < now->nnodes; i++)
+        if (now->nodes[i].flags & SNODE_WAIT_REB)
+            return true;
+    return false;
+}
+
+/*
+ * "rebalance": true in any command that changes the map: targets that came get what is theirs now, and what those that leave have is
+ * moved, by a rebalance that begins in the same entry. One that runs is replaced by it: it moves to a map that is no more.
+ */
+static void
+begin_rebalance(const struct mset *before, struct mset *m, const json_t *cmd)
+{
+    const struct snode *came = newly_active(before->smap, m->smap);
+    bool                change = !same_owners(before->smap, m->smap);
+
+    if (!cmd_flag(cmd, "rebalance") || !m->conf->rebalance.enabled || m->smap->nactive == 0)
+        return;
+    if (somebody_waits(m->smap) ? !change && m->rmd->state == RMD_RUNNING : came == NULL || m->smap->nactive < 2)
+        return;
+    mset_set_rmd(m, rmd_begin(m->rmd, m->smap->version, came != NULL ? str_z(came->id) : STR_NULL, STR_NULL, STR_NULL));
+}
+
 int
 cstate_apply(void *ctx, uint64_t index, struct str cmd, struct err *result)
 {
@@ -514,12 +739,14 @@ cstate_apply(void *ctx, uint64_t index, struct str cmd, struct err *result)
     }
     m = mset_copy(s->cur); /* only this thread exchanges cur */
     rc = fn(m, j, result);
-    json_decref(j);
     if (rc < 0) {
+        json_decref(j);
         mset_put(m);
         return rc;
     }
     note_former_owners(s->cur, m);
+    begin_rebalance(s->cur, m, j);
+    json_decref(j);
     cstate_set(s, m);
     return 0;
 }

@@ -60,7 +60,7 @@ candidates(struct node *n, char (*cand)[300])
     cand_add(cand, &nc, v.conf->proxy.primary_url);
     cand_add(cand, &nc, v.conf->proxy.discovery_url);
     cand_add(cand, &nc, v.conf->proxy.original_url);
-    for (i = 0; i < v.smap->nproxies; i++)
+    for (i = 0; i < v.smap->nnodes && v.smap->nodes[i].role == ROLE_PROXY; i++)
         cand_add(cand, &nc, v.smap->nodes[i].control.url);
     views_put(&v);
     return nc;
@@ -377,7 +377,7 @@ h_node_autoreg(struct req *r)
     if (rc == 0)
         rc = id_taken(n, sn, &e);
     if (rc == 0)
-        rc = meta_node_add(n, sn, &e);
+        rc = meta_node_add(n, sn, NULL, &e);
     if (rc == 0) {
         uint64_t vers[MI_COUNT] = { 0 };
 
@@ -595,7 +595,7 @@ primary_run(struct node *n, void *arg)
     p->rc = adopt_first(n, m, e);
     mset_put(m);
     if (p->rc == 0)
-        p->rc = meta_node_add(n, &n->self, e);
+        p->rc = meta_node_add(n, &n->self, NULL, e);
     if (p->rc == 0)
         p->rc = meta_primary(n, str_z(n->id), e);
     if (p->rc == 0)

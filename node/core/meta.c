@@ -119,9 +119,28 @@ meta_init(struct node *n, const char *uuid, const struct mset *from, unsigned ha
     return i;
 }
 
+/* As above for nodes and rebalances: what some node thinks of it does not undo it. *reb: the rebalance that began with it, or 0. */
+static int
+propose_told(struct node *n, struct sbuf *b, struct jw *w, uint64_t *reb, struct err *e)
+{
+    struct mset *m = member_cur(n);
+    uint64_t     last = m->rmd->reb_id;
+    int          rc = propose(n, b, w, e);
+
+    mset_put(m);
+    if (rc < 0)
+        return rc;
+    peers_sync(n, NULL);
+    m = cstate_get(n->member->cstate);
+    if (reb != NULL)
+        *reb = m->rmd->reb_id > last ? m->rmd->reb_id : 0;
+    mset_put(m);
+    return 0;
+}
+
 /* --- membership --- */
 int
-meta_node_add(struct node *n, const struct snode *sn, struct err *e)
+meta_node_add(struct node *n, const struct snode *sn, uint64_t *reb, struct err *e)
 {
     struct sbuf b;
     struct jw   w;
@@ -129,7 +148,10 @@ meta_node_add(struct node *n, const struct snode *sn, struct err *e)
     cmd_begin(&b, &w, "node-add");
     jw_key(&w, "node");
     snode_json(sn, &w);
-    return propose(n, &b, &w, e);
+    jw_kbool(&w, "rebalance", n->can_rebalance && (atomic_load(&n->flags) & NODE_CLUSTER_STARTED));
+    if (reb != NULL)
+        return propose_told(n, &b, &w, reb, e);
+    return propose(n, &b, &w, e); /* the answer brings the node its map */
 }
 
 int
@@ -143,15 +165,80 @@ meta_primary(struct node *n, struct str id, struct err *e)
     return propose(n, &b, &w, e);
 }
 
+static void
+cmd_ids_json(struct jw *w, const struct str *ids, size_t n)
+{
+    jw_key(w, "ids");
+    jw_arr(w);
+    for (size_t i = 0; i < n; i++)
+        jw_str(w, ids[i]);
+    jw_arr_end(w);
+}
+
 int
-meta_node_remove(struct node *n, struct str id, struct err *e)
+meta_nodes_remove(struct node *n, const struct str *ids, size_t nids, struct err *e)
 {
     struct sbuf b;
     struct jw   w;
 
     cmd_begin(&b, &w, "node-remove");
+    cmd_ids_json(&w, ids, nids);
+    return propose_told(n, &b, &w, NULL, e);
+}
+
+int
+meta_node_maint(struct node *n, const struct node_maint *c, uint64_t *reb, struct err *e)
+{
+    struct sbuf b;
+    struct jw   w;
+
+    cmd_begin(&b, &w, "node-maint");
+    cmd_ids_json(&w, c->ids, c->nids);
+    jw_kbool(&w, "on", c->on);
+    jw_kbool(&w, "rebalance", c->rebalance);
+    jw_kbool(&w, "decomm", c->decomm);
+    jw_kbool(&w, "stop", c->stop);
+    jw_kbool(&w, "rm_data", c->rm_data);
+    jw_kbool(&w, "keep_conf", c->keep_conf);
+    jw_kbool(&w, "stay_up", c->stay_up);
+    return propose_told(n, &b, &w, reb, e);
+}
+
+int
+meta_node_flags(struct node *n, struct str id, uint64_t set, uint64_t clear, struct err *e)
+{
+    struct sbuf b;
+    struct jw   w;
+
+    cmd_begin(&b, &w, "node-flags");
     jw_kstr(&w, "id", id);
-    return propose_all(n, &b, &w, e);
+    jw_ku64(&w, "set", set);
+    jw_ku64(&w, "clear", clear);
+    return propose(n, &b, &w, e);
+}
+
+/* --- rebalance --- */
+int
+meta_reb_start(struct node *n, struct str bck, struct str prefix, uint64_t *reb, struct err *e)
+{
+    struct sbuf b;
+    struct jw   w;
+
+    cmd_begin(&b, &w, "reb-start");
+    jw_kstr(&w, "bck", bck);
+    jw_kstr(&w, "prefix", prefix);
+    return propose_told(n, &b, &w, reb, e);
+}
+
+int
+meta_reb_end(struct node *n, uint64_t reb, bool aborted, struct err *e)
+{
+    struct sbuf b;
+    struct jw   w;
+
+    cmd_begin(&b, &w, aborted ? "reb-abort" : "reb-done");
+    jw_ku64(&w, "reb", reb);
+    return propose_told(n, &b, &w, NULL, e);
 }
 
 /* --- buckets --- */

@@ -26,9 +26,28 @@ int meta_conf_reset(struct node *n, struct err *e);
  * with AIStore's texts, -AIS_E_BADREQ when there is none. *toset is new (json_decref).
  */
 int req_conf_toset(struct req *r, struct json_t **toset, bool *transient, struct err *e);
-/* Membership changes, used by the join handler and, with the issue on consensus, by the node lifecycle. */
-int meta_node_add(struct node *n, const struct snode *sn, struct err *e);
-int meta_node_remove(struct node *n, struct str id, struct err *e);
+/* --- membership --- */
+/* A node that joins. In a cluster that has started a target is given what is its own: *reb = the rebalance that began, 0 = none. */
+int meta_node_add(struct node *n, const struct snode *sn, uint64_t *reb, struct err *e);
+/* Out of the map. Those that are not in it are no error, as long as one is. */
+int meta_nodes_remove(struct node *n, const struct str *ids, size_t nids, struct err *e);
+/* Nodes that leave service (on) or come back: all of them or none, one version of the map. cstate.c, "node-maint". */
+struct node_maint {
+    const struct str *ids;
+    size_t            nids;
+    bool              on;
+    bool              rebalance; /* move what the targets have, or what is theirs, if the configuration lets us */
+    bool              decomm, stop, rm_data, keep_conf, stay_up; /* what becomes of them when that is done (smap_types.h) */
+};
+int meta_node_maint(struct node *n, const struct node_maint *c, uint64_t *reb, struct err *e);
+/* What was owed to nodes that leave has been done: their flags in `clear` are cleared. */
+int meta_node_flags(struct node *n, struct str id, uint64_t set, uint64_t clear, struct err *e);
+
+/* --- rebalance --- */
+/* An administrator starts one; bck: uname, prefix: "" = everything. *reb: it is "g<*reb>". 409 while one runs. */
+int meta_reb_start(struct node *n, struct str bck, struct str prefix, uint64_t *reb, struct err *e);
+/* All that take part have finished, or it was given up. One that has ended already is no error. */
+int meta_reb_end(struct node *n, uint64_t reb, bool aborted, struct err *e);
 
 /*
  * What a role does when a new snapshot is adopted, before it is published to requests: a target makes and destroys bucket

@@ -47,6 +47,7 @@ struct node {
     bool                turning;  /* the loops run */
     bool                testing;  /* test_fspaths: a development cluster on one machine */
     bool                start_with_lost_mpath;
+    bool                can_rebalance; /* this program runs and ends the rebalances that begin: set by the proxy's role at its start */
     const char         *deployment; /* "dev", "K8s", "linux" */
     _Atomic int64_t     cluster_mono; /* when the cluster counted as started; 0 = not yet */
     void               *priv;     /* of proxy/ or target/ */

@@ -167,8 +167,6 @@ rmd_unsettled(const struct rmd *r, const struct bck *b)
     return false;
 }
 
-/* ---- builders ---- */
-
 static bool
 map_has(const struct rmd_map *m, const char *id)
 {
@@ -177,6 +175,17 @@ map_has(const struct rmd_map *m, const char *id)
             return true;
     return false;
 }
+
+bool
+rmd_names(const struct rmd *r, const char *id, uint64_t since)
+{
+    for (unsigned i = 0; i < r->nchain; i++)
+        if (r->chain[i].smap_ver >= since && map_has(&r->chain[i], id))
+            return true;
+    return false;
+}
+
+/* ---- builders ---- */
 
 /* Fold the two oldest maps into one that has the targets of both. */
 static void

@@ -77,6 +77,10 @@ unsigned rmd_former(const struct rmd *r, const struct bck *b, struct str name, c
                     unsigned max);
 /* Is there a map in the chain that may have something of the bucket? */
 bool rmd_unsettled(const struct rmd *r, const struct bck *b);
+/*
+ * Does a map of the chain, of that version or newer, name this target: may it have objects that are not where the present map says?
+ */
+bool rmd_names(const struct rmd *r, const char *id, uint64_t since);
 
 /* Builders for the state machine: new values with a change, version + 1. */
 /* The active targets of `old`, which another map replaces now, at the head of the chain. */

@@ -217,10 +217,10 @@ smap_next_primary(const struct smap *m, struct str failed)
 {
     const struct snode *best = NULL;
 
-    for (unsigned i = 0; i < m->nproxies; i++) {
+    for (unsigned i = 0; i < m->nnodes; i++) {
         const struct snode *n = &m->nodes[i];
 
-        if (!snode_active(n) || (n->flags & SNODE_NON_ELECTABLE) || str_eqz(failed, n->id))
+        if (n->role != ROLE_PROXY || !snode_active(n) || (n->flags & SNODE_NON_ELECTABLE) || str_eqz(failed, n->id))
             continue;
         if (best == NULL || n->digest > best->digest)
             best = n;
@@ -269,15 +269,22 @@ snode_json(const struct snode *n, struct jw *w)
     jw_obj_end(w);
 }
 
-/* The nodes with that role that live, or (role -1) the dead ones. */
+/* Dead, and gone for AIStore's clients; a dead one in maintenance they see, as they would with AIStore. */
+static bool
+is_gone(const struct snode *n)
+{
+    return (n->flags & SNODE_DEAD) && !(n->flags & (SNODE_MAINT | SNODE_DECOMM));
+}
+
+/* The nodes with that role that are in the cluster, or (role -1) those that are gone. */
 static void
 map_json(const struct smap *m, int role, struct jw *w)
 {
     jw_obj(w);
     for (unsigned i = 0; i < m->nnodes; i++) {
-        bool dead = (m->nodes[i].flags & SNODE_DEAD) != 0;
+        bool gone = is_gone(&m->nodes[i]);
 
-        if (role < 0 ? !dead : dead || (int)m->nodes[i].role != role)
+        if (role < 0 ? !gone : gone || (int)m->nodes[i].role != role)
             continue;
         jw_key(w, m->nodes[i].id);
         snode_json(&m->nodes[i], w);
@@ -285,11 +292,20 @@ map_json(const struct smap *m, int role, struct jw *w)
     jw_obj_end(w);
 }
 
+static bool
+some_gone(const struct smap *m)
+{
+    for (unsigned i = 0; i < m->nnodes; i++)
+        if (is_gone(&m->nodes[i]))
+            return true;
+    return false;
+}
+
 void
 smap_json(const struct smap *m, struct jw *w)
 {
     jw_obj(w);
-    if (m->ndead > 0) { /* to AIStore's clients such a node is gone */
+    if (some_gone(m)) {
         jw_key(w, "ext");
         jw_obj(w);
         jw_key(w, "dead");
@@ -431,7 +447,10 @@ nodes_from_json(struct json_t *map, int role, struct smap *m, struct err *e)
             return rc;
         if ((role >= 0 && (int)n->role != role) || strcmp(n->id, key) != 0)
             return err_set(e, AIS_E_BADREQ, "cluster map: node %s does not belong under key \"%.40s\"", n->id, key);
-        n->flags = role < 0 ? n->flags | SNODE_DEAD : n->flags & ~(uint64_t)SNODE_DEAD;
+        if (role < 0)
+            n->flags |= SNODE_DEAD;
+        else if (is_gone(n))
+            n->flags &= ~(uint64_t)SNODE_DEAD;
         m->nnodes++;
     }
     return 0;

@@ -19,6 +19,13 @@
 #define SNODE_MAINT_POSTREB (1u << 4)
 /* Ours: not heard for too long. Stays in the map, so that what it holds is not forgotten; owns nothing. On the wire under "ext". */
 #define SNODE_DEAD          (1u << 16)
+/* Ours: what a node that leaves still owes or is owed, so that whoever is primary then goes on with it (proxy/life.c). */
+#define SNODE_WAIT_REB      (1u << 17) /* a target: what it has is to be moved away by a rebalance first */
+#define SNODE_STOP          (1u << 18) /* then shut down */
+#define SNODE_RM_DATA       (1u << 19) /* being decommissioned: users' objects are removed too */
+#define SNODE_KEEP_CONF     (1u << 20) /* being decommissioned: the files it was first started with stay */
+#define SNODE_STAY_UP       (1u << 21) /* being decommissioned: the process stays, without a cluster */
+#define SNODE_LIFE          (SNODE_WAIT_REB | SNODE_STOP | SNODE_RM_DATA | SNODE_KEEP_CONF | SNODE_STAY_UP)
 
 enum role { ROLE_PROXY, ROLE_TARGET };
 

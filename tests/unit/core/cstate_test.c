@@ -220,6 +220,267 @@ configuration_changes_one_version_at_a_time(void **state)
     cstate_free(s);
 }
 
+/* --- nodes that leave and come back --- */
+static uint64_t
+flags_of(struct cstate *s, const char *id)
+{
+    return smap_find(s->cur->smap, str_z(id))->flags;
+}
+
+static struct cstate *
+state_with_three_targets(void)
+{
+    struct cstate *s = state_with_nodes();
+
+    assert_int_equal(0, apply(s, "{\"op\":\"node-add\",\"node\":" NODE("target", "target-3", "0004") "}"));
+    assert_int_equal(0, apply(s, "{\"op\":\"bck-create\",\"now\":5," BCK("nnn") "}"));
+    return s;
+}
+
+static void
+maintenance_without_rebalance_is_final_at_once_and_said_twice_changes_nothing(void **state)
+{
+    struct cstate *s = state_with_three_targets();
+    uint64_t       v = s->cur->smap->version, rv;
+
+    (void)state;
+    assert_int_equal(0, apply(s, "{\"op\":\"node-maint\",\"on\":true,\"ids\":[\"target-1\",\"target-2\"]}"));
+    assert_int_equal(v + 1, s->cur->smap->version);
+    assert_int_equal(SNODE_MAINT, flags_of(s, "target-1"));
+    assert_int_equal(1, s->cur->smap->nactive);
+    assert_int_equal(RMD_IDLE, s->cur->rmd->state);
+    assert_int_equal(1, s->cur->rmd->nchain); /* and yet nobody forgets where the objects are */
+    assert_true(rmd_names(s->cur->rmd, "target-1", 0));
+    rv = s->cur->rmd->version;
+    assert_int_equal(0, apply(s, "{\"op\":\"node-maint\",\"on\":true,\"ids\":[\"target-1\",\"target-2\"]}"));
+    assert_int_equal(v + 1, s->cur->smap->version);
+    assert_int_equal(rv, s->cur->rmd->version);
+    assert_int_equal(0, apply(s, "{\"op\":\"node-maint\",\"on\":false,\"ids\":[\"target-1\",\"target-2\"]}"));
+    assert_int_equal(3, s->cur->smap->nactive);
+    v = s->cur->smap->version;
+    assert_int_equal(0, apply(s, "{\"op\":\"node-maint\",\"on\":false,\"rebalance\":true,\"ids\":[\"target-1\"]}"));
+    assert_int_equal(v, s->cur->smap->version);
+    assert_int_equal(RMD_IDLE, s->cur->rmd->state);
+    cstate_free(s);
+}
+
+static void
+a_batch_that_names_one_wrong_node_changes_none(void **state)
+{
+    struct cstate *s = state_with_three_targets();
+    uint64_t       v = s->cur->smap->version;
+
+    (void)state;
+    assert_int_equal(-AIS_E_NONODE, apply(s, "{\"op\":\"node-maint\",\"on\":true,\"ids\":[\"target-1\",\"target-9\"]}"));
+    assert_int_equal(-AIS_E_BADREQ, apply(s, "{\"op\":\"node-maint\",\"on\":true,\"ids\":[\"target-1\",\"proxy-01\"]}"));
+    assert_int_equal(v, s->cur->smap->version);
+    assert_int_equal(0, flags_of(s, "target-1"));
+    cstate_free(s);
+}
+
+static void
+maintenance_with_rebalance_is_final_when_the_rebalance_is_done(void **state)
+{
+    struct cstate *s = state_with_three_targets();
+    uint64_t       v;
+
+    (void)state;
+    assert_int_equal(0, apply(s, "{\"op\":\"node-maint\",\"on\":true,\"rebalance\":true,\"ids\":[\"target-1\"]}"));
+    assert_int_equal(SNODE_MAINT | SNODE_WAIT_REB, flags_of(s, "target-1"));
+    assert_int_equal(RMD_RUNNING, s->cur->rmd->state);
+    assert_int_equal(s->cur->rmd->version, s->cur->rmd->reb_id);
+    assert_int_equal(s->cur->smap->version, s->cur->rmd->smap_ver);
+    assert_int_equal(1, s->cur->rmd->nchain);
+    v = s->cur->smap->version;
+    assert_int_equal(0, apply(s, "{\"op\":\"reb-done\",\"reb\":99}")); /* another one */
+    assert_int_equal(v, s->cur->smap->version);
+    assert_int_equal(RMD_RUNNING, s->cur->rmd->state);
+    assert_int_equal(0, apply(s, "{\"op\":\"reb-done\",\"reb\":2}"));
+    assert_int_equal(SNODE_MAINT | SNODE_MAINT_POSTREB, flags_of(s, "target-1"));
+    assert_int_equal(v + 1, s->cur->smap->version);
+    assert_int_equal(RMD_IDLE, s->cur->rmd->state);
+    assert_int_equal(0, s->cur->rmd->nchain);
+    assert_int_equal(0, apply(s, "{\"op\":\"reb-done\",\"reb\":2}")); /* said twice */
+    assert_int_equal(v + 1, s->cur->smap->version);
+
+    /* back again: what is its own now comes to it */
+    assert_int_equal(0, apply(s, "{\"op\":\"node-maint\",\"on\":false,\"rebalance\":true,\"ids\":[\"target-1\"]}"));
+    assert_int_equal(0, flags_of(s, "target-1"));
+    assert_int_equal(RMD_RUNNING, s->cur->rmd->state);
+    assert_string_equal("target-1", s->cur->rmd->joined[0]);
+    cstate_free(s);
+}
+
+static void
+a_decommissioned_node_waits_for_its_rebalance_and_can_turn_back_until_then(void **state)
+{
+    struct cstate *s = state_with_three_targets();
+
+    (void)state;
+    assert_int_equal(0, apply(s, "{\"op\":\"node-maint\",\"on\":true,\"decomm\":true,\"rm_data\":true,\"keep_conf\":true,"
+                                 "\"rebalance\":true,\"ids\":[\"target-1\"]}"));
+    assert_int_equal(SNODE_DECOMM | SNODE_WAIT_REB | SNODE_RM_DATA | SNODE_KEEP_CONF, flags_of(s, "target-1"));
+    assert_int_equal(-AIS_E_BADREQ, apply(s, "{\"op\":\"node-maint\",\"on\":true,\"ids\":[\"target-1\"]}"));
+    assert_int_equal(0, apply(s, "{\"op\":\"reb-abort\",\"reb\":2}"));
+    assert_int_equal(RMD_ABORTED, s->cur->rmd->state);
+    assert_true(flags_of(s, "target-1") & SNODE_WAIT_REB); /* its objects are not moved: it must stay */
+    /* asked once more: the next rebalance */
+    assert_int_equal(0, apply(s, "{\"op\":\"node-maint\",\"on\":true,\"decomm\":true,\"rebalance\":true,\"ids\":[\"target-1\"]}"));
+    assert_int_equal(RMD_RUNNING, s->cur->rmd->state);
+    assert_int_equal(0, apply(s, "{\"op\":\"reb-abort\",\"reb\":4}"));
+    assert_int_equal(0, apply(s, "{\"op\":\"node-maint\",\"on\":false,\"rebalance\":true,\"ids\":[\"target-1\"]}"));
+    assert_int_equal(0, flags_of(s, "target-1"));
+    assert_int_equal(3, s->cur->smap->nactive);
+
+    /* and to the end */
+    assert_int_equal(0, apply(s, "{\"op\":\"node-maint\",\"on\":true,\"decomm\":true,\"rebalance\":true,\"ids\":[\"target-1\"]}"));
+    s->cur->rmd->reb_id = 77;
+    assert_int_equal(0, apply(s, "{\"op\":\"reb-done\",\"reb\":77}"));
+    assert_int_equal(SNODE_DECOMM, flags_of(s, "target-1"));
+    assert_int_equal(-AIS_E_BADREQ, apply(s, "{\"op\":\"node-maint\",\"on\":false,\"ids\":[\"target-1\"]}"));
+    assert_string_equal("t[target-1] is currently being decommissioned", err.text);
+    assert_int_equal(0, apply(s, "{\"op\":\"node-remove\",\"ids\":[\"target-1\",\"target-9\"]}"));
+    assert_null(smap_find(s->cur->smap, STR_LIT("target-1")));
+    assert_int_equal(-AIS_E_NONODE, apply(s, "{\"op\":\"node-remove\",\"ids\":[\"target-1\"]}"));
+    cstate_free(s);
+}
+
+static void
+decommission_of_a_target_in_maintenance_moves_what_it_still_has(void **state)
+{
+    struct cstate *s = state_with_three_targets();
+
+    (void)state;
+    assert_int_equal(0, apply(s, "{\"op\":\"node-maint\",\"on\":true,\"ids\":[\"target-1\"]}"));
+    assert_int_equal(0, apply(s, "{\"op\":\"node-maint\",\"on\":true,\"decomm\":true,\"rebalance\":true,\"ids\":[\"target-1\"]}"));
+    assert_true(flags_of(s, "target-1") & SNODE_WAIT_REB);
+    assert_int_equal(RMD_RUNNING, s->cur->rmd->state);
+    cstate_free(s);
+}
+
+static void
+the_dead_and_the_last_target_do_not_wait_for_a_rebalance(void **state)
+{
+    struct cstate *s = state_with_three_targets();
+
+    (void)state;
+    assert_int_equal(0, apply(s, "{\"op\":\"node-flags\",\"id\":\"target-1\",\"set\":65536}"));
+    assert_int_equal(0, apply(s, "{\"op\":\"node-maint\",\"on\":true,\"decomm\":true,\"rebalance\":true,\"ids\":[\"target-1\"]}"));
+    assert_int_equal(SNODE_DECOMM | SNODE_DEAD, flags_of(s, "target-1"));
+    assert_int_equal(RMD_IDLE, s->cur->rmd->state);
+    assert_int_equal(0, apply(s, "{\"op\":\"node-maint\",\"on\":true,\"rebalance\":true,\"ids\":[\"target-2\",\"target-3\"]}"));
+    assert_int_equal(0, s->cur->smap->nactive);
+    assert_int_equal(SNODE_MAINT, flags_of(s, "target-3"));
+    assert_int_equal(RMD_IDLE, s->cur->rmd->state);
+    cstate_free(s);
+}
+
+/* target-3 is dead: the map that names it stays in the chain. That must not keep target-1, whose objects are moved, from leaving. */
+static void
+a_dead_target_does_not_hold_up_one_that_leaves(void **state)
+{
+    struct cstate *s = state_with_three_targets();
+
+    (void)state;
+    assert_int_equal(0, apply(s, "{\"op\":\"node-maint\",\"on\":true,\"decomm\":true,\"rebalance\":true,\"ids\":[\"target-1\"]}"));
+    assert_int_equal(0, apply(s, "{\"op\":\"node-flags\",\"id\":\"target-3\",\"set\":65536}"));
+    assert_int_equal(RMD_RUNNING, s->cur->rmd->state);
+    assert_int_equal(0, apply(s, "{\"op\":\"reb-done\",\"reb\":2}"));
+    assert_true(s->cur->rmd->nchain > 0);
+    assert_int_equal(SNODE_DECOMM, flags_of(s, "target-1"));
+    cstate_free(s);
+}
+
+static void
+a_target_that_left_after_the_rebalance_began_is_not_empty(void **state)
+{
+    struct cstate *s = state_with_three_targets();
+
+    (void)state;
+    assert_int_equal(0, apply(s, "{\"op\":\"reb-start\"}"));
+    assert_int_equal(1, s->cur->rmd->reb_id);
+    assert_int_equal(0, apply(s, "{\"op\":\"node-maint\",\"on\":true,\"ids\":[\"target-1\"]}"));
+    assert_int_equal(0, apply(s, "{\"op\":\"reb-done\",\"reb\":1}"));
+    assert_int_equal(SNODE_MAINT, flags_of(s, "target-1"));
+    cstate_free(s);
+}
+
+static void
+a_target_that_joins_a_running_cluster_is_given_what_is_its_own(void **state)
+{
+    struct cstate *s = state_with_three_targets();
+    uint64_t       v;
+
+    (void)state;
+    assert_int_equal(0, apply(s, "{\"op\":\"node-add\",\"rebalance\":true,\"node\":" NODE("target", "target-4", "0005") "}"));
+    assert_int_equal(RMD_RUNNING, s->cur->rmd->state);
+    assert_int_equal(s->cur->smap->version, s->cur->rmd->smap_ver);
+    assert_string_equal("target-4", s->cur->rmd->joined[0]);
+    v = s->cur->rmd->version;
+    assert_int_equal(0, apply(s, "{\"op\":\"node-add\",\"rebalance\":true,\"node\":" NODE("target", "target-4", "0005") "}"));
+    assert_int_equal(0, apply(s, "{\"op\":\"node-add\",\"rebalance\":true,\"node\":" NODE("proxy", "proxy-02", "0006") "}"));
+    assert_int_equal(v, s->cur->rmd->version);
+    /* dead and back: likewise */
+    assert_int_equal(0, apply(s, "{\"op\":\"reb-done\",\"reb\":2}"));
+    assert_int_equal(0, apply(s, "{\"op\":\"node-flags\",\"id\":\"target-4\",\"set\":65536}"));
+    assert_int_equal(RMD_IDLE, s->cur->rmd->state);
+    assert_int_equal(0, apply(s, "{\"op\":\"node-flags\",\"rebalance\":true,\"id\":\"target-4\",\"clear\":65536}"));
+    assert_int_equal(RMD_RUNNING, s->cur->rmd->state);
+    /* not when the cluster's configuration says no */
+    assert_int_equal(0, apply(s, "{\"op\":\"conf-set\",\"now\":1,\"toset\":{\"rebalance\":{\"enabled\":false}}}"));
+    v = s->cur->rmd->reb_id;
+    assert_int_equal(0, apply(s, "{\"op\":\"node-add\",\"rebalance\":true,\"node\":" NODE("target", "target-5", "0007") "}"));
+    assert_int_equal(v, s->cur->rmd->reb_id);
+    cstate_free(s);
+}
+
+static void
+a_rebalance_is_started_by_hand_once_and_with_two_targets(void **state)
+{
+    struct cstate *s = state_with_three_targets();
+
+    (void)state;
+    assert_int_equal(0, apply(s, "{\"op\":\"reb-start\",\"bck\":\"ais/@#/nnn\",\"prefix\":\"a/\"}"));
+    assert_true(str_eqz(s->cur->rmd->bck, "ais/@#/nnn"));
+    assert_true(str_eqz(s->cur->rmd->prefix, "a/"));
+    assert_int_equal(-AIS_E_BUSY, apply(s, "{\"op\":\"reb-start\"}"));
+    assert_int_equal(0, apply(s, "{\"op\":\"reb-done\",\"reb\":1}"));
+    assert_int_equal(0, apply(s, "{\"op\":\"node-maint\",\"on\":true,\"ids\":[\"target-1\",\"target-2\"]}"));
+    assert_int_equal(-AIS_E_BADREQ, apply(s, "{\"op\":\"reb-start\"}"));
+    cstate_free(s);
+}
+
+/* A scope moves a part: whoever leaves still has the rest. */
+static void
+a_rebalance_of_one_bucket_empties_nobody(void **state)
+{
+    struct cstate *s = state_with_three_targets();
+
+    (void)state;
+    assert_int_equal(0, apply(s, "{\"op\":\"node-maint\",\"on\":true,\"ids\":[\"target-1\"]}"));
+    assert_int_equal(0, apply(s, "{\"op\":\"reb-start\",\"bck\":\"ais/@#/nnn\"}"));
+    assert_int_equal(0, apply(s, "{\"op\":\"reb-done\",\"reb\":2}"));
+    assert_int_equal(SNODE_MAINT, flags_of(s, "target-1"));
+    assert_int_equal(1, s->cur->rmd->nchain);
+    cstate_free(s);
+}
+
+static void
+a_dead_proxy_does_not_take_a_seat_in_the_information_centre(void **state)
+{
+    struct cstate *s = state_with_nodes();
+
+    (void)state;
+    assert_int_equal(0, apply(s, "{\"op\":\"node-add\",\"node\":" NODE("proxy", "proxy-00", "0020") "}"));
+    assert_int_equal(0, apply(s, "{\"op\":\"node-add\",\"node\":" NODE("proxy", "proxy-02", "0021") "}"));
+    assert_int_equal(0, apply(s, "{\"op\":\"node-add\",\"node\":" NODE("proxy", "proxy-03", "0022") "}"));
+    assert_int_equal(0, flags_of(s, "proxy-03"));
+    assert_int_equal(0, apply(s, "{\"op\":\"node-flags\",\"id\":\"proxy-00\",\"set\":65536}"));
+    assert_int_equal(SNODE_DEAD, flags_of(s, "proxy-00"));
+    assert_int_equal(SNODE_IC, flags_of(s, "proxy-03"));
+    cstate_free(s);
+}
+
 static void
 unknown_and_malformed_commands_are_refused(void **state)
 {
@@ -294,6 +555,18 @@ main(void)
         cmocka_unit_test(a_bucket_is_created_once_and_its_id_is_never_used_again),
         cmocka_unit_test(bucket_props_are_set_validated_and_reset),
         cmocka_unit_test(configuration_changes_one_version_at_a_time),
+        cmocka_unit_test(maintenance_without_rebalance_is_final_at_once_and_said_twice_changes_nothing),
+        cmocka_unit_test(a_batch_that_names_one_wrong_node_changes_none),
+        cmocka_unit_test(maintenance_with_rebalance_is_final_when_the_rebalance_is_done),
+        cmocka_unit_test(a_decommissioned_node_waits_for_its_rebalance_and_can_turn_back_until_then),
+        cmocka_unit_test(decommission_of_a_target_in_maintenance_moves_what_it_still_has),
+        cmocka_unit_test(the_dead_and_the_last_target_do_not_wait_for_a_rebalance),
+        cmocka_unit_test(a_dead_target_does_not_hold_up_one_that_leaves),
+        cmocka_unit_test(a_target_that_left_after_the_rebalance_began_is_not_empty),
+        cmocka_unit_test(a_target_that_joins_a_running_cluster_is_given_what_is_its_own),
+        cmocka_unit_test(a_rebalance_is_started_by_hand_once_and_with_two_targets),
+        cmocka_unit_test(a_rebalance_of_one_bucket_empties_nobody),
+        cmocka_unit_test(a_dead_proxy_does_not_take_a_seat_in_the_information_centre),
         cmocka_unit_test(unknown_and_malformed_commands_are_refused),
         cmocka_unit_test(replicas_agree),
         cmocka_unit_test(a_snapshot_of_another_format_is_refused),

@@ -208,6 +208,34 @@ ids_are_checked(void **state)
     }
 }
 
+/* A node in maintenance may be shut down: AIStore's clients go on seeing it. */
+static void
+the_dead_in_maintenance_stay_in_sight(void **state)
+{
+    struct smap   *m = three_targets(), *dead, *back = NULL;
+    json_t        *j = NULL;
+    struct sbuf    b;
+    struct jw      w;
+    struct err     e;
+
+    (void)state;
+    dead = smap_with_flags(m, STR_LIT("t2bbbbbb"), SNODE_DEAD | SNODE_MAINT, 0);
+    sbuf_init(&b, 1 << 20);
+    jw_init(&w, &b, 0);
+    smap_json(dead, &w);
+    assert_int_equal(0, json_read(sbuf_str(&b), &j, &e));
+    assert_null(json_object_get(j, "ext"));
+    assert_non_null(json_object_get(json_object_get(j, "tmap"), "t2bbbbbb"));
+    assert_int_equal(0, smap_from_json(j, &back, &e));
+    assert_int_equal(SNODE_DEAD | SNODE_MAINT, smap_find(back, STR_LIT("t2bbbbbb"))->flags);
+    assert_int_equal(2, back->nactive);
+    json_decref(j);
+    sbuf_fini(&b);
+    smap_put(back);
+    smap_put(dead);
+    smap_put(m);
+}
+
 /* To AIStore's clients a dead node is gone; to us it is remembered. */
 static void
 the_dead_are_kept_aside(void **state)
@@ -251,6 +279,7 @@ main(void)
         cmocka_unit_test(maps_that_make_no_sense_are_refused),
         cmocka_unit_test(the_next_primary_has_the_greatest_digest),
         cmocka_unit_test(ids_are_checked),
+        cmocka_unit_test(the_dead_in_maintenance_stay_in_sight),
         cmocka_unit_test(the_dead_are_kept_aside),
     };
 
