@@ -167,6 +167,24 @@ rmd_unsettled(const struct rmd *r, const struct bck *b)
     return false;
 }
 
+uint64_t
+rmd_newest(const struct rmd *r, const struct bck *b)
+{
+    for (unsigned i = 0; i < r->nchain; i++)
+        if (!rmd_map_skips(&r->chain[i], b))
+            return r->chain[i].smap_ver;
+    return 0;
+}
+
+uint64_t
+rmd_oldest(const struct rmd *r, const struct bck *b)
+{
+    for (unsigned i = r->nchain; i-- > 0;)
+        if (!rmd_map_skips(&r->chain[i], b))
+            return r->chain[i].smap_ver;
+    return 0;
+}
+
 static bool
 map_has(const struct rmd_map *m, const char *id)
 {

@@ -81,6 +81,9 @@ bool rmd_unsettled(const struct rmd *r, const struct bck *b);
  * Does a map of the chain, of that version or newer, name this target: may it have objects that are not where the present map says?
  */
 bool rmd_names(const struct rmd *r, const char *id, uint64_t since);
+/* Versions of the newest and the oldest such map; 0 when there is none. */
+uint64_t rmd_newest(const struct rmd *r, const struct bck *b);
+uint64_t rmd_oldest(const struct rmd *r, const struct bck *b);
 
 /* Builders for the state machine: new values with a change, version + 1. */
 /* The active targets of `old`, which another map replaces now, at the head of the chain. */

@@ -104,33 +104,51 @@ void lso_sum_json(const struct lso_sum *s, struct sbuf *out);
 int  lso_sum_read(struct lso_sum *s, struct str json, struct err *e);
 
 /* --- a page, as the target writes it --- */
+#define LSO_GEN_BYTES 28 /* a generation on the wire: its members big-endian, so that bytes compare as generations do */
 struct lso_page {
     struct sbuf   *b;
     const struct lso_ask *ask;
     uint32_t       n;
+    bool           gens;        /* records carry generations */
+    char           gen[LSO_GEN_BYTES]; /* of the next entry */
     struct sbuf    tmp;         /* custom metadata being joined */
     int64_t        time_key;    /* what the formatted time below stands for */
     char           time[96];
     size_t         time_len;
 };
 void lso_page_begin(struct lso_page *p, struct sbuf *b, const struct lso_ask *ask);
+/*
+ * The same, for a bucket whose objects may lie with former owners (rmd.h): several targets may have an object, and the newest
+ * generation counts, also when it is that of a deletion. Before each entry lso_page_gen says how new it is.
+ */
+void lso_page_begin_gens(struct lso_page *p, struct sbuf *b, const struct lso_ask *ask);
+void lso_page_gen(struct lso_page *p, const struct gen *g);
+void lso_page_tomb(struct lso_page *p, struct str name); /* the name was deleted; only in a page with generations */
 /* location: "t[id]:mp[...]", used when asked for. sbuf_ok() of the buffer tells whether it fitted. */
 void lso_page_ent(struct lso_page *p, const struct lent *le, struct str location);
 void lso_page_dir(struct lso_page *p, struct str name); /* a virtual directory: the name ends in '/' */
-/* more: there is something behind the last entry. flags: LsoRes.flags of this target. Must be called, also after a failure. */
-void lso_page_end(struct lso_page *p, bool more, uint32_t flags);
+/* What the target knew when the page began; more: there is something behind the last entry. */
+struct lso_state {
+    uint64_t smap_ver, rmd_ver;
+    uint32_t flags; /* LsoRes.flags of this target */
+    bool     more;
+};
+void lso_page_end(struct lso_page *p, const struct lso_state *s); /* must be called, also after a failure */
 
 /* --- reading and merging pages --- */
 struct lso_src {
     const unsigned char *p, *end; /* unread records */
     struct str name;              /* of the present record; points into the page */
     struct str ent;               /* its bytes for the client */
+    const char *gen;              /* its generation, LSO_GEN_BYTES; zeros when the page has none */
     uint16_t   flags;             /* LSE_* */
     bool       valid;             /* there is a present record */
-    bool       more;              /* the target has more behind this page */
+    bool       tomb;              /* it says that the name was deleted */
+    bool       gens;
+    struct lso_state state;
 };
-/* 0 or -AIS_E_BADREQ. The page's memory must live as long as the merge. *flags gets the page's LsoRes.flags or-ed in. */
-int lso_src_open(struct lso_src *s, struct str page, bool msgpack, uint32_t *flags);
+/* 0 or -AIS_E_BADREQ. The page's memory must live as long as the merge. */
+int lso_src_open(struct lso_src *s, struct str page, bool msgpack);
 int lso_src_next(struct lso_src *s); /* 0 or -AIS_E_BADREQ; s->valid tells whether there is one */
 
 struct lso_merge {
@@ -142,6 +160,7 @@ struct lso_merge {
     uint32_t        max;  /* entries wanted */
     uint32_t        nout;
     struct str      last; /* name of the last entry given out: the token when the page is full */
+    struct str      seen; /* name of the last record looked at, given out or not */
     struct sbuf    *out;  /* entries, one after the other (JSON: with commas between) */
 };
 void lso_merge_init(struct lso_merge *m, struct lso_src *src, unsigned *heap, unsigned n, bool msgpack, uint32_t max,
@@ -149,8 +168,9 @@ void lso_merge_init(struct lso_merge *m, struct lso_src *src, unsigned *heap, un
 #define LSO_FULL (-1) /* max entries are out */
 #define LSO_END  (-2) /* every source is at its end */
 /*
- * Merge as far as the pages go, names ascending, one entry a name (the best status wins). Returns LSO_FULL, LSO_END, the index of a
- * source that needs its next page (ask after m->src[i].name, open it in place, call again), or a code below -AIS_E_BASE.
+ * Merge as far as the pages go, names ascending, one entry a name: that of the newest generation, then of the best status; none when
+ * the newest is a deletion. Returns LSO_FULL, LSO_END, the index of a source that needs its next page (ask after m->src[i].name, open
+ * it in place, call again), or a code below -AIS_E_BASE.
  */
 int lso_merge_run(struct lso_merge *m);
 

@@ -14,30 +14,34 @@
 #include "codec/mp.h"
 #include "lso/page_impl.h"
 
+static const char no_gen[LSO_GEN_BYTES];
+
 int
 lso_src_next(struct lso_src *s)
 {
     const unsigned char *p = s->p;
     uint32_t             len;
     uint16_t             name_len, off;
-    size_t               left = (size_t)(s->end - p), skip;
+    size_t               left = (size_t)(s->end - p), skip, head = REC_HEAD + (s->gens ? LSO_GEN_BYTES : 0);
 
     s->valid = false;
     if (left == 0)
         return 0;
-    if (left < REC_HEAD)
+    if (left < head)
         return -AIS_E_BADREQ;
     len = le32_get(p);
     name_len = le16_get(p + 4);
     off = le16_get(p + 6);
-    if (len < REC_HEAD - 4 || len > left - 4)
+    if (len < head - 4 || len > left - 4)
         return -AIS_E_BADREQ;
     skip = off == NAME_AHEAD ? name_len : 0;
-    len -= REC_HEAD - 4;
+    len -= (uint32_t)head - 4;
     if (name_len == 0 || skip > len || (off != NAME_AHEAD && (size_t)off + name_len > len))
         return -AIS_E_BADREQ;
     s->flags = le16_get(p + 8);
-    p += REC_HEAD;
+    s->tomb = (s->flags & REC_TOMB) != 0;
+    s->gen = s->gens ? (const char *)p + REC_HEAD : no_gen;
+    p += head;
     s->name = str_from((const char *)p + (off == NAME_AHEAD ? 0 : off), name_len);
     s->ent = str_from((const char *)p + skip, len - skip);
     s->p = p + len;
@@ -46,7 +50,7 @@ lso_src_next(struct lso_src *s)
 }
 
 int
-lso_src_open(struct lso_src *s, struct str page, bool msgpack, uint32_t *flags)
+lso_src_open(struct lso_src *s, struct str page, bool msgpack)
 {
     const unsigned char *p = (const unsigned char *)page.p, *tail;
 
@@ -54,18 +58,21 @@ lso_src_open(struct lso_src *s, struct str page, bool msgpack, uint32_t *flags)
     if (page.n < PAGE_HEAD + PAGE_TAIL || memcmp(p, PAGE_MAGIC, 4) != 0 || p[4] != (msgpack ? 1 : 0))
         return -AIS_E_BADREQ;
     tail = p + page.n - PAGE_TAIL;
-    if (memcmp(tail + 12, PAGE_END, 4) != 0)
+    if (memcmp(tail + 28, PAGE_END, 4) != 0)
         return -AIS_E_BADREQ;
     s->p = p + PAGE_HEAD;
     s->end = tail;
-    s->more = tail[8] != 0;
-    if (s->more && s->p == s->end) /* asked again it would say the same */
+    s->gens = p[5] != 0;
+    s->state = (struct lso_state){ .flags = le32_get(tail + 4),
+                                   .smap_ver = le64_get(tail + 8),
+                                   .rmd_ver = le64_get(tail + 16),
+                                   .more = tail[24] != 0 };
+    if (s->state.more && s->p == s->end) /* asked again it would say the same */
         return -AIS_E_BADREQ;
-    *flags |= le32_get(tail + 4);
     return lso_src_next(s);
 }
 
-/* Order of the heap: name, then an entry before a dry source, then the better status. */
+/* Order of the heap: name, then an entry before a dry source, then the newer generation, then the better status. */
 static bool
 comes_first(const struct lso_src *a, const struct lso_src *b)
 {
@@ -75,6 +82,9 @@ comes_first(const struct lso_src *a, const struct lso_src *b)
         return c < 0;
     if (a->valid != b->valid)
         return a->valid;
+    c = a->valid ? memcmp(a->gen, b->gen, LSO_GEN_BYTES) : 0;
+    if (c != 0)
+        return c > 0;
     return (a->flags & LSE_STATUS) < (b->flags & LSE_STATUS);
 }
 
@@ -147,13 +157,16 @@ lso_merge_run(struct lso_merge *m)
             return LSO_FULL;
         s = &m->src[m->heap[0]];
         if (!s->valid) {
-            if (s->more)
+            if (s->state.more)
                 return (int)m->heap[0];
             drop_first(m);
             continue;
         }
-        if (!str_eq(s->name, m->last)) /* the same name from another target: the better one is out already */
-            emit(m, s);
+        if (!str_eq(s->name, m->seen)) { /* else the same name from another target: the better one was looked at already */
+            m->seen = s->name;
+            if (!s->tomb)
+                emit(m, s);
+        }
         if (!sbuf_ok(m->out))
             return -AIS_E_TOOBIG;
         rc = lso_src_next(s);

@@ -295,14 +295,37 @@ ent_msgpack(char *w, const struct ent *t)
 
 /* --- the page --- */
 
+static void
+page_begin(struct lso_page *p, struct sbuf *b, const struct lso_ask *ask, bool gens)
+{
+    const char head[PAGE_HEAD] = {
+        PAGE_MAGIC[0], PAGE_MAGIC[1], PAGE_MAGIC[2], PAGE_MAGIC[3], (char)ask->msgpack, (char)gens,
+    };
+
+    *p = (struct lso_page){ .b = b, .ask = ask, .gens = gens };
+    sbuf_init(&p->tmp, 8 * KIB);
+    sbuf_put(b, head, sizeof(head));
+}
+
 void
 lso_page_begin(struct lso_page *p, struct sbuf *b, const struct lso_ask *ask)
 {
-    const char head[PAGE_HEAD] = { PAGE_MAGIC[0], PAGE_MAGIC[1], PAGE_MAGIC[2], PAGE_MAGIC[3], (char)ask->msgpack };
+    page_begin(p, b, ask, false);
+}
 
-    *p = (struct lso_page){ .b = b, .ask = ask };
-    sbuf_init(&p->tmp, 8 * KIB);
-    sbuf_put(b, head, sizeof(head));
+void
+lso_page_begin_gens(struct lso_page *p, struct sbuf *b, const struct lso_ask *ask)
+{
+    page_begin(p, b, ask, true);
+}
+
+void
+lso_page_gen(struct lso_page *p, const struct gen *g)
+{
+    be32_put(p->gen, g->epoch);
+    be64_put(p->gen + 4, g->term);
+    be64_put(p->gen + 12, g->smap_ver);
+    be64_put(p->gen + 20, g->counter);
 }
 
 /* Where the name of msgpack's first member starts: map byte, key, length. */
@@ -316,21 +339,23 @@ static void
 page_put(struct lso_page *p, struct ent *t)
 {
     struct sbuf *b = p->b;
-    size_t       at = b->n, room, ahead = 0;
+    size_t       at = b->n, room, ahead = 0, head = REC_HEAD + (p->gens ? LSO_GEN_BYTES : 0);
     uint16_t     off;
     char        *w;
 
     if (t->name.n >= NAME_AHEAD)
         return;
-    t->plain = p->ask->msgpack || is_plain(t->name);
+    t->plain = (t->flags & REC_TOMB) == 0 && (p->ask->msgpack || is_plain(t->name));
     if (!t->plain)
         ahead = t->name.n;
-    room = REC_HEAD + 160 + 2 * t->name.n + t->cksum.n + t->atime.n + t->version.n + t->location.n + t->custom.n;
+    room = head + 160 + 2 * t->name.n + t->cksum.n + t->atime.n + t->version.n + t->location.n + t->custom.n;
     w = sbuf_reserve(b, room);
     if (w == NULL)
         return;
-    w = put(w + REC_HEAD, t->name.p, ahead);
-    if (p->ask->msgpack)
+    w = put(w + head, t->name.p, ahead);
+    if (t->flags & REC_TOMB)
+        ; /* nothing for the client */
+    else if (p->ask->msgpack)
         w = ent_msgpack(w, t);
     else if (!ent_json(b, &w, t, room))
         return;
@@ -340,6 +365,8 @@ page_put(struct lso_page *p, struct ent *t)
     le16_put(b->p + at + 4, (uint16_t)t->name.n);
     le16_put(b->p + at + 6, off);
     le16_put(b->p + at + 8, t->flags);
+    if (p->gens)
+        memcpy(b->p + at + REC_HEAD, p->gen, LSO_GEN_BYTES);
     p->n++;
 }
 
@@ -357,18 +384,30 @@ lso_page_dir(struct lso_page *p, struct str name)
 {
     struct ent t = { .name = name, .flags = LSE_DIR };
 
+    memset(p->gen, 0, sizeof(p->gen));
     page_put(p, &t);
 }
 
 void
-lso_page_end(struct lso_page *p, bool more, uint32_t flags)
+lso_page_tomb(struct lso_page *p, struct str name)
+{
+    struct ent t = { .name = name, .flags = REC_TOMB };
+
+    ASSERT(p->gens);
+    page_put(p, &t);
+}
+
+void
+lso_page_end(struct lso_page *p, const struct lso_state *s)
 {
     char tail[PAGE_TAIL] = { 0 };
 
     le32_put(tail, p->n);
-    le32_put(tail + 4, flags);
-    tail[8] = (char)more;
-    memcpy(tail + 12, PAGE_END, 4);
+    le32_put(tail + 4, s->flags);
+    le64_put(tail + 8, s->smap_ver);
+    le64_put(tail + 16, s->rmd_ver);
+    tail[24] = (char)s->more;
+    memcpy(tail + 28, PAGE_END, 4);
     sbuf_put(p->b, tail, sizeof(tail));
     sbuf_fini(&p->tmp);
 }

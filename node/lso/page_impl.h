@@ -7,12 +7,13 @@
 #include <stdint.h>
 #include <string.h>
 
-#define PAGE_MAGIC   "LSO1"
-#define PAGE_END     "END1"
-#define PAGE_HEAD    8  /* magic, encoding, 3 zero */
-#define PAGE_TAIL    16 /* count, flags, more, 3 zero, end mark */
+#define PAGE_MAGIC   "LSO2"
+#define PAGE_END     "END2"
+#define PAGE_HEAD    8  /* magic, encoding, are there generations, 2 zero */
+#define PAGE_TAIL    32 /* count, flags, Smap and RMD version, more, 3 zero, end mark */
 #define REC_HEAD     10 /* length of the rest, length of the name, its place, flags */
 #define NAME_AHEAD   0xffffu
+#define REC_TOMB     0x8000u /* in the record's flags, never in the entry's: the name was deleted at this generation */
 
 static inline void
 le16_put(void *p, uint16_t v)
@@ -26,6 +27,22 @@ le32_put(void *p, uint32_t v)
 {
     v = htole32(v);
     memcpy(p, &v, sizeof(v));
+}
+
+static inline void
+le64_put(void *p, uint64_t v)
+{
+    v = htole64(v);
+    memcpy(p, &v, sizeof(v));
+}
+
+static inline uint64_t
+le64_get(const void *p)
+{
+    uint64_t v;
+
+    memcpy(&v, p, sizeof(v));
+    return le64toh(v);
 }
 
 static inline uint16_t

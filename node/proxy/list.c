@@ -9,9 +9,13 @@
 #include <stdio.h>
 
 #include "base/util.h"
+#include "core/smap.h"
 #include "proxy/proxy_impl.h"
+#include "run/fiber.h"
 
 #define PAGE_BYTES (64u << 20) /* largest page of one target */
+#define AGREE_NS   SEC_NS(5)   /* how long to wait until targets and this proxy know the same maps */
+#define AGREE_NAP  MSEC_NS(20)
 
 int
 ask_targets(struct req *r, enum method m, struct str target, struct str body, size_t max_each, struct bcast **out, unsigned *n,
@@ -46,8 +50,64 @@ first_failure(struct bcast *b, unsigned n, struct err *e)
     return 0;
 }
 
+static bool
+asked(const struct bcast *b, unsigned n, const char *id)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (strcmp(b[i].to->id, id) == 0)
+            return true;
+    return false;
+}
+
+/* Those of a former map that are not asked anyway. A target that is in the cluster no more was taken away with what it had. */
+static int
+former_holders(struct node *n, const struct smap *map, const struct rmd_map *m, const struct bck *b, struct bcast *to, unsigned *nto,
+               struct err *e)
+{
+    char disp[BCK_DISPLAY_MAX];
+
+    for (unsigned i = 0; i < m->n; i++) {
+        const struct snode *t = smap_find(map, str_z(m->t[i].id));
+
+        if (t == NULL || asked(to, *nto, t->id))
+            continue;
+        if (t->flags & SNODE_DEAD)
+            return err_set(e, AIS_E_UNAVAIL, "%s: %s may have objects of %s and is down, please try again", n->name, t->name,
+                           bck_display(b, disp));
+        to[(*nto)++].to = t;
+    }
+    return 0;
+}
+
+int
+bck_holders(struct node *n, const struct views *v, const struct bck *b, struct arena *a, struct bcast **out, unsigned *nout,
+            struct err *e)
+{
+    struct bcast *to = arena_zalloc(a, (v->smap->nnodes + 1) * sizeof(*to));
+    unsigned      nto = 0;
+    int           rc = 0;
+
+    if (to == NULL)
+        return err_set(e, AIS_E_NOMEM, "no memory to ask targets");
+    for (unsigned i = 0; i < v->smap->nactive; i++)
+        to[nto++].to = v->smap->active[i];
+    for (unsigned i = 0; rc == 0 && i < v->rmd->nchain; i++)
+        if (!rmd_map_skips(&v->rmd->chain[i], b))
+            rc = former_holders(n, v->smap, &v->rmd->chain[i], b, to, &nto, e);
+    if (rc < 0)
+        return rc;
+    if (nto == 0) {
+        err_set(e, AIS_E_UNAVAIL, "%s: no available targets", n->name);
+        return err_tcode(e, "ErrNoNodes");
+    }
+    *out = to;
+    *nout = nto;
+    return 0;
+}
+
 struct listing {
     struct req      *r;
+    struct views     v;     /* may become newer than the request's */
     struct lso_msg   msg;
     struct bck       b;
     struct str       path;
@@ -57,6 +117,22 @@ struct listing {
     unsigned         n;
     uint32_t         flags;
 };
+
+/*
+ * A page of one target. The pages of a listing must tell of the same maps: what has moved meanwhile might be in none of two pages of
+ * different ones, and a map that this proxy does not know may have targets that were not asked. -AIS_E_AGAIN: it is not so.
+ */
+static int
+page_open(struct listing *l, unsigned i, struct str page)
+{
+    const struct lso_state *st = &l->src[i].state;
+    int                     rc = lso_src_open(&l->src[i], page, l->msgpack);
+
+    if (rc < 0)
+        return rc;
+    l->flags |= st->flags;
+    return st->smap_ver > l->v.smap->version || st->rmd_ver != l->v.rmd->version ? -AIS_E_AGAIN : 0;
+}
 
 /* The next page of one target, behind the last name that it gave. */
 static int
@@ -73,29 +149,37 @@ refill(struct listing *l, unsigned i, uint32_t want, struct err *e)
     sbuf_init(&body, 64 * KIB);
     lso_ask_encode(&ask, &body);
     rc = node_call(req_node(l->r), l->pages[i].to, M_POST, l->path, sbuf_str(&body), l->r->arena, PAGE_BYTES,
-                   req_views(l->r)->conf->client.list_timeout, &resp, e);
+                   l->v.conf->client.list_timeout, &resp, e);
     sbuf_fini(&body);
-    if (rc == 0)
-        rc = lso_src_open(&l->src[i], resp.body, l->msgpack, &l->flags);
+    return rc == 0 ? page_open(l, i, resp.body) : rc;
+}
+
+/* Everybody's first page. */
+static int
+ask_all(struct listing *l, uint32_t share, struct err *e)
+{
+    struct lso_ask ask;
+    struct sbuf    body;
+    int            rc = bck_holders(req_node(l->r), &l->v, &l->b, l->r->arena, &l->pages, &l->n, e);
+
+    if (rc < 0)
+        return rc;
+    lso_ask_from(&ask, &l->msg, l->msgpack);
+    ask.max = share;
+    sbuf_init(&body, 64 * KIB);
+    lso_ask_encode(&ask, &body);
+    rc = node_bcast(req_node(l->r), l->pages, l->n, M_POST, l->path, sbuf_str(&body), l->r->arena, PAGE_BYTES,
+                    l->v.conf->client.list_timeout);
+    sbuf_fini(&body);
     return rc;
 }
 
 static int
-collect(struct listing *l, struct lso_merge *m, struct sbuf *entries, struct err *e)
+collect_once(struct listing *l, struct lso_merge *m, struct sbuf *entries, struct err *e)
 {
-    struct lso_ask ask;
-    struct sbuf    body;
-    unsigned      *heap;
-    uint32_t       share;
-    int            rc;
-
-    lso_ask_from(&ask, &l->msg, l->msgpack);
-    share = lso_share(&l->msg, MAX(req_views(l->r)->smap->nactive, 1u));
-    ask.max = share;
-    sbuf_init(&body, 64 * KIB);
-    lso_ask_encode(&ask, &body);
-    rc = ask_targets(l->r, M_POST, l->path, sbuf_str(&body), PAGE_BYTES, &l->pages, &l->n, e);
-    sbuf_fini(&body);
+    unsigned *heap;
+    uint32_t  share = lso_share(&l->msg, MAX(l->v.smap->nactive, 1u));
+    int       rc = ask_all(l, share, e);
     if (rc == 0)
         rc = first_failure(l->pages, l->n, e);
     if (rc < 0)
@@ -105,9 +189,9 @@ collect(struct listing *l, struct lso_merge *m, struct sbuf *entries, struct err
     if (l->src == NULL || heap == NULL)
         return -AIS_E_TOOBIG;
     for (unsigned i = 0; rc == 0 && i < l->n; i++)
-        rc = lso_src_open(&l->src[i], l->pages[i].resp.body, l->msgpack, &l->flags);
+        rc = page_open(l, i, l->pages[i].resp.body);
     if (rc < 0)
-        return err_set(e, AIS_E_INTERNAL, "a target answered with a damaged page");
+        return rc == -AIS_E_AGAIN ? rc : err_set(e, AIS_E_INTERNAL, "a target answered with a damaged page");
     lso_merge_init(m, l->src, heap, l->n, l->msgpack, l->msg.pagesize, entries);
     while ((rc = lso_merge_run(m)) >= 0) {
         rc = refill(l, (unsigned)rc, MIN(share, l->msg.pagesize - m->nout + 1), e);
@@ -115,6 +199,25 @@ collect(struct listing *l, struct lso_merge *m, struct sbuf *entries, struct err
             return rc;
     }
     return rc == LSO_FULL || rc == LSO_END ? 0 : rc;
+}
+
+static int
+collect(struct listing *l, struct lso_merge *m, struct sbuf *entries, struct err *e)
+{
+    struct node *n = req_node(l->r);
+    int64_t      until = deadline_in(clock_mono(), AGREE_NS), nap = AGREE_NAP;
+    int          rc;
+
+    views_get(n, &l->v);
+    while ((rc = collect_once(l, m, entries, e)) == -AIS_E_AGAIN && clock_mono() < until && fiber_sleep(nap) == 0) {
+        nap *= 2; /* each try costs memory of the request */
+        sbuf_reset(entries);
+        err_clear(e);
+        views_put(&l->v);
+        views_get(n, &l->v);
+    }
+    views_put(&l->v);
+    return rc == -AIS_E_AGAIN ? err_set(e, AIS_E_UNAVAIL, "%s: the cluster map is changing, please try again", n->name) : rc;
 }
 
 /* A person looks at it: one document, to be indented. */

@@ -45,6 +45,12 @@ bool still_starting(struct req *r, int64_t wait_ns);
 /* What every live target answered to the same question, in map order; in the arena. -AIS_E_UNAVAIL when there is no target. */
 int ask_targets(struct req *r, enum method m, struct str target, struct str body, size_t max_each, struct bcast **out,
                 unsigned *n, struct err *e);
+/*
+ * Whom to ask about all objects of a bucket: the active targets, and while it is unsettled (rmd.h) those that may have some of them still.
+ * One that is dead: -AIS_E_UNAVAIL with its name. In the arena.
+ */
+int bck_holders(struct node *n, const struct views *v, const struct bck *b, struct arena *a, struct bcast **out, unsigned *nout,
+                struct err *e);
 /* The first failure among the answers (a node_call failure or an HTTP status of 400 and more), with the target's words. */
 int first_failure(struct bcast *b, unsigned n, struct err *e);
 

@@ -131,25 +131,27 @@ put_result(struct jw *w, const struct bck *b, const struct lso_sum *t)
     jw_obj_end(w);
 }
 
-/* One bucket, over all targets. */
+/*
+ * One bucket, over all targets. During a rebalance an object that is on its way counts twice, until its source has let go of it: as many
+ * as a batch has (xact/rebalance.c), and what was overwritten while a former owner was away.
+ */
 static int
-sum_bucket(struct summary *s, const struct smap *map, const struct bck *b, int64_t timeout, struct lso_sum *t)
+sum_bucket(struct summary *s, const struct views *v, const struct bck *b, struct lso_sum *t)
 {
     struct arena *a = arena_new(4096, 8 * MIB);
-    struct bcast *c = arena_zalloc(a, (map->nactive + 1) * sizeof(*c));
+    struct bcast *c = NULL;
     struct sbuf   path;
-    int           rc = c == NULL ? -AIS_E_NOMEM : 0;
+    unsigned      n = 0;
+    int           rc = bck_holders(s->n, v, b, a, &c, &n, &s->err);
 
     *t = (struct lso_sum){ .min_size = UINT64_MAX };
     sbuf_init(&path, 64 * KIB);
     lso_path(&path, b, LSO_VERB_SUMMARY);
-    for (unsigned i = 0; i < map->nactive; i++)
-        c[i].to = map->active[i];
     if (rc == 0)
-        rc = node_bcast(s->n, c, map->nactive, M_POST, sbuf_str(&path), str_z(s->prefix), a, 64 * KIB, timeout);
+        rc = node_bcast(s->n, c, n, M_POST, sbuf_str(&path), str_z(s->prefix), a, 64 * KIB, v->conf->client.list_timeout);
     if (rc == 0)
-        rc = first_failure(c, map->nactive, &s->err);
-    for (unsigned i = 0; rc == 0 && i < map->nactive; i++) {
+        rc = first_failure(c, n, &s->err);
+    for (unsigned i = 0; rc == 0 && i < n; i++) {
         struct lso_sum one;
 
         rc = lso_sum_read(&one, c[i].resp.body, &s->err);
@@ -185,7 +187,7 @@ summary_fiber(void *arg)
     for (unsigned i = 0; i < s->nbcks && rc == 0; i++) {
         struct lso_sum t;
 
-        rc = sum_bucket(s, v.smap, &s->bcks[i], v.conf->client.list_timeout, &t);
+        rc = sum_bucket(s, &v, &s->bcks[i], &t);
         if (rc == -AIS_E_NOBCK && s->nbcks > 1) { /* gone meanwhile */
             rc = 0;
             err_clear(&s->err);

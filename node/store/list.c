@@ -27,8 +27,10 @@ struct list_cur {
     uint64_t      bid;
     struct arena *a;
     struct str    prefix;
-    unsigned      n, cur;
+    unsigned      n, cur, max; /* max: room in src, the mountpaths there were when it was made */
     bool          began;
+    bool          tombs;       /* tombstones of newer maps than this come, too */
+    uint64_t      tombs_after;
     struct lent   ent;
     struct lsrc   src[];
 };
@@ -52,12 +54,33 @@ fetch_blocking(void *arg)
     f->rc = rows_scan(f->l->m->rows, f->c->bid, f->c->prefix, f->from, f->after, LIST_BATCH, &f->l->rows, &n, &f->l->more);
 }
 
-/* The next object of the batch, if there is one: tombstones and rows that are gone are passed over. */
 static bool
-row_next(struct lsrc *l)
+row_gen(struct str value, struct gen *g)
+{
+    struct ientry en;
+
+    if (ientry_decode(value.p, value.n, &en) < 0)
+        return false;
+    *g = en.gen;
+    return true;
+}
+
+static bool
+row_counts(const struct list_cur *c, struct str value)
+{
+    struct gen g;
+
+    if (value.n == 0)
+        return false;
+    return !ientry_is_tomb(value) || (c->tombs && row_gen(value, &g) && g.smap_ver > c->tombs_after);
+}
+
+/* The next row of the batch that is given out, if there is one: tombstones that are not wanted and rows that are gone are passed over. */
+static bool
+row_next(const struct list_cur *c, struct lsrc *l)
 {
     while (scan_row(&l->rows, &l->at, &l->name, &l->value)) {
-        l->have = l->value.n > 0 && !ientry_is_tomb(l->value);
+        l->have = row_counts(c, l->value);
         if (l->have)
             return true;
         l->seen = true;
@@ -79,7 +102,7 @@ src_fill(struct list_cur *c, struct lsrc *l, struct str from, bool after)
             mpath_trouble(l->m, f.rc);
             return f.rc;
         }
-        if (row_next(l))
+        if (row_next(c, l))
             return 0;
         if (!l->more || !l->seen) {
             l->done = true;
@@ -94,7 +117,7 @@ src_fill(struct list_cur *c, struct lsrc *l, struct str from, bool after)
 static int
 src_advance(struct list_cur *c, struct lsrc *l)
 {
-    if (row_next(l))
+    if (row_next(c, l))
         return 0;
     if (!l->more) {
         l->done = true;
@@ -106,13 +129,15 @@ src_advance(struct list_cur *c, struct lsrc *l)
 }
 
 static struct list_cur *
-cur_new(struct store *s, const struct bck *b, struct str prefix, unsigned n)
+cur_new(struct store *s, const struct bck *b, struct str prefix)
 {
+    unsigned         n = s->n;
     struct list_cur *c = calloc(1, sizeof(*c) + n * sizeof(struct lsrc));
 
     if (c == NULL)
         return NULL;
     c->s = s;
+    c->max = n;
     c->bid = b->bid;
     c->a = arena_new(256, 64 * KIB);
     c->prefix = arena_str(c->a, prefix);
@@ -129,19 +154,17 @@ cur_add(struct list_cur *c, struct mpath *m, struct str after)
     return src_fill(c, l, after, after.n > 0);
 }
 
-int
-store_list_open_on(struct store *s, const struct bck *b, unsigned mpath, struct str prefix, struct str after, struct list_cur **out,
-                   struct err *e)
+/* Position all sources; takes c, which may be NULL. */
+static int
+cur_start(struct list_cur *c, unsigned mpath, struct str after, struct list_cur **out, struct err *e)
 {
-    struct list_cur *c;
-    int              rc;
+    int rc = 0;
 
-    if (mpath >= s->n || atomic_load(&s->mpaths[mpath]->state) == MPATH_FAILED)
-        return err_set(e, AIS_E_NOMPATH, "listing: mountpath %u cannot be read", mpath);
-    c = cur_new(s, b, prefix, 1);
     if (c == NULL)
         return err_set(e, AIS_E_NOMEM, "out of memory");
-    rc = cur_add(c, s->mpaths[mpath], after);
+    for (unsigned i = 0; rc == 0 && i < c->max; i++)
+        if (mpath == i || (mpath == LIST_ALL && atomic_load(&c->s->mpaths[i]->state) == MPATH_OK))
+            rc = cur_add(c, c->s->mpaths[i], after);
     if (rc < 0) {
         store_list_close(c);
         return err_set(e, -rc, "listing: %s", err_text(rc));
@@ -150,24 +173,41 @@ store_list_open_on(struct store *s, const struct bck *b, unsigned mpath, struct 
     return 0;
 }
 
+static bool
+mpath_readable(struct store *s, unsigned mpath)
+{
+    return mpath == LIST_ALL || (mpath < s->n && atomic_load(&s->mpaths[mpath]->state) != MPATH_FAILED);
+}
+
+int
+store_list_open_on(struct store *s, const struct bck *b, unsigned mpath, struct str prefix, struct str after, struct list_cur **out,
+                   struct err *e)
+{
+    if (!mpath_readable(s, mpath))
+        return err_set(e, AIS_E_NOMPATH, "listing: mountpath %u cannot be read", mpath);
+    return cur_start(cur_new(s, b, prefix), mpath, after, out, e);
+}
+
 int
 store_list_open(struct store *s, const struct bck *b, struct str prefix, struct str after, struct list_cur **out, struct err *e)
 {
-    unsigned         n = s->n;
-    struct list_cur *c = cur_new(s, b, prefix, n);
-    int              rc = 0;
+    return cur_start(cur_new(s, b, prefix), LIST_ALL, after, out, e);
+}
 
-    if (c == NULL)
-        return err_set(e, AIS_E_NOMEM, "out of memory");
-    for (unsigned i = 0; rc == 0 && i < n; i++)
-        if (atomic_load(&s->mpaths[i]->state) == MPATH_OK)
-            rc = cur_add(c, s->mpaths[i], after);
-    if (rc < 0) {
-        store_list_close(c);
-        return err_set(e, -rc, "listing: %s", err_text(rc));
+int
+store_list_open_gens(struct store *s, const struct bck *b, unsigned mpath, struct str prefix, struct str after, uint64_t tombs_after,
+                     struct list_cur **out, struct err *e)
+{
+    struct list_cur *c;
+
+    if (!mpath_readable(s, mpath))
+        return err_set(e, AIS_E_NOMPATH, "listing: mountpath %u cannot be read", mpath);
+    c = cur_new(s, b, prefix);
+    if (c != NULL) {
+        c->tombs = true;
+        c->tombs_after = tombs_after;
     }
-    *out = c;
-    return 0;
+    return cur_start(c, mpath, after, out, e);
 }
 
 static int
@@ -189,6 +229,7 @@ to_lent(struct list_cur *c, struct lsrc *l)
     t->gen = en.gen;
     t->chunked = en.flags & IENT_CHUNKED;
     t->moved = en.flags & IENT_MOVED;
+    t->tomb = en.flags & IENT_TOMB;
     t->mpath = (uint16_t)l->m->idx;
     t->ncustom = en.ncustom;
     for (unsigned i = 0; i < en.ncustom; i++)
@@ -209,6 +250,18 @@ step(struct list_cur *c)
     return rc < 0 ? rc : src_advance(c, was);
 }
 
+/* Does a come before b? Of one name the newest generation, when those count. */
+static bool
+comes_before(const struct list_cur *c, const struct lsrc *a, const struct lsrc *b)
+{
+    int        d = str_cmp(a->name, b->name);
+    struct gen ga, gb;
+
+    if (d != 0 || !c->tombs)
+        return d < 0;
+    return row_gen(a->value, &ga) && row_gen(b->value, &gb) && gen_cmp(&ga, &gb) > 0;
+}
+
 int
 store_list_next(struct list_cur *c, const struct lent **out, struct err *e)
 {
@@ -221,7 +274,7 @@ store_list_next(struct list_cur *c, const struct lent **out, struct err *e)
             return err_set(e, -rc, "listing: %s", err_text(rc));
     }
     for (unsigned i = 0; i < c->n; i++) {
-        if (c->src[i].done || (best != NULL && str_cmp(c->src[i].name, best->name) >= 0))
+        if (c->src[i].done || (best != NULL && !comes_before(c, &c->src[i], best)))
             continue;
         best = &c->src[i];
         c->cur = i;
@@ -250,7 +303,7 @@ store_list_seek(struct list_cur *c, struct str key, struct err *e)
 
         /* Near: walk; far: ask the index. */
         while (!l->done && l->have && str_cmp(l->name, key) < 0) {
-            if (!row_next(l)) {
+            if (!row_next(c, l)) {
                 l->have = false;
                 if (l->more)
                     rc = src_fill(c, l, key, false);

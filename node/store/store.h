@@ -166,6 +166,13 @@ int  store_list_open(struct store *s, const struct bck *b, struct str prefix, st
  * -AIS_E_NOMPATH when there is no such mountpath. */
 int  store_list_open_on(struct store *s, const struct bck *b, unsigned mpath, struct str prefix, struct str after,
                         struct list_cur **out, struct err *e);
+/*
+ * The same with tombstones, of those mountpaths (LIST_ALL) or one: deletions under a map newer than tombs_after. For comparing
+ * generations with those of other targets. Of a name that has rows on several mountpaths the newest one comes.
+ */
+#define LIST_ALL UINT32_MAX
+int  store_list_open_gens(struct store *s, const struct bck *b, unsigned mpath, struct str prefix, struct str after,
+                          uint64_t tombs_after, struct list_cur **out, struct err *e);
 /* Next row: 1, 0 at the end, or an error. Moved-stubs come, too: who counts or shows objects passes them over. */
 int  store_list_next(struct list_cur *c, const struct lent **out, struct err *e);
 /* Continue at the first name >= key (forward only): skips virtual directories in O(log n). */

@@ -121,6 +121,7 @@ struct lent {
     uint32_t     copies;
     bool         chunked;
     bool         moved;  /* a moved-stub: the object is another target's now; all else as it was here */
+    bool         tomb;   /* deleted; only its name and generation count. Not without store_list_open_gens */
     uint16_t     mpath;
 };
 

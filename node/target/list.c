@@ -24,7 +24,8 @@ struct lister {
     struct list_cur      *cur;
     struct lso_page       page;
     struct sbuf           out;
-    bool                  more;
+    struct lso_state      state;
+    bool                  gens; /* other targets may have older or newer ones of the bucket's objects */
     char                  dir[OBJ_NAME_MAX + 2]; /* the present virtual directory */
 };
 
@@ -89,14 +90,19 @@ list_scan(struct lister *l, struct err *e)
         rc = store_list_next(l->cur, &le, e);
         if (rc <= 0)
             return rc;
-        if (le->moved) /* its owner tells of it */
+        if (le->moved && !l->gens) /* its owner tells of it */
             continue;
         if (l->page.n >= l->ask->max || l->out.n > PAGE_BYTES_SOFT) {
-            l->more = true;
+            l->state.more = true;
             return 0;
         }
+        if (l->gens)
+            lso_page_gen(&l->page, &le->gen);
         d = virtual_dir(l->ask, le->name);
-        if (d.n > 0) {
+        if (le->tomb) {
+            if (d.n == 0)
+                lso_page_tomb(&l->page, le->name);
+        } else if (d.n > 0) {
             rc = add_dir(l, d, e);
             if (rc < 0)
                 return rc;
@@ -109,18 +115,38 @@ list_scan(struct lister *l, struct err *e)
 }
 
 static int
-list_page(struct req *r, const struct bck *b, struct lister *l, struct err *e)
+list_open(struct lister *l, const struct bck *b, const struct rmd *rmd, struct err *e)
 {
     int rc;
 
-    rc = store_list_open(l->n->store, b, l->ask->prefix, l->ask->after, &l->cur, e);
+    if (!l->gens)
+        rc = store_list_open(l->n->store, b, l->ask->prefix, l->ask->after, &l->cur, e);
+    else
+        rc = store_list_open_gens(l->n->store, b, LIST_ALL, l->ask->prefix, l->ask->after, rmd_oldest(rmd, b), &l->cur, e);
     if (rc < 0)
         return rc;
-    lso_page_begin(&l->page, &l->out, l->ask);
+    if (l->gens)
+        lso_page_begin_gens(&l->page, &l->out, l->ask);
+    else
+        lso_page_begin(&l->page, &l->out, l->ask);
+    return 0;
+}
+
+static int
+list_page(struct req *r, const struct bck *b, struct lister *l, struct err *e)
+{
+    const struct views *v = req_views(r);
+    int                 rc;
+
+    l->state = (struct lso_state){ .smap_ver = v->smap->version, .rmd_ver = v->rmd->version };
+    l->gens = rmd_unsettled(v->rmd, b);
+    rc = list_open(l, b, v->rmd, e);
+    if (rc < 0)
+        return rc;
     rc = start_after_dir(l, e);
     if (rc == 0)
         rc = list_scan(l, e);
-    lso_page_end(&l->page, l->more, 0);
+    lso_page_end(&l->page, &l->state);
     store_list_close(l->cur);
     if (rc == 0 && !sbuf_ok(&l->out))
         rc = err_set(e, AIS_E_TOOBIG, "a page of more than %llu bytes", PAGE_BYTES_MAX);

@@ -13,12 +13,11 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
     unsigned         heap[2];
     struct lso_merge m;
     struct sbuf      out;
-    uint32_t         flags = 0;
     bool             mp = n > 4 && p[4] == 1;
 
-    if (lso_src_open(&src[0], page, mp, &flags) < 0)
+    if (lso_src_open(&src[0], page, mp) < 0)
         return 0;
-    if (lso_src_open(&src[1], half, mp, &flags) < 0)
+    if (lso_src_open(&src[1], half, mp) < 0)
         src[1] = src[0];
     sbuf_init(&out, 1 << 20);
     lso_merge_init(&m, src, heap, 2, mp, 1000, &out);

@@ -12,14 +12,13 @@ encode(struct sbuf *sb, const struct lso_ask *ask, const struct lent *le)
 {
     static struct lso_src s;
     struct lso_page       p;
-    uint32_t              flags = 0;
 
     sbuf_reset(sb);
     lso_page_begin(&p, sb, ask);
     lso_page_ent(&p, le, STR_LIT("t[x]:mp[/m, vda, hdd]"));
-    lso_page_end(&p, false, 0);
+    lso_page_end(&p, &(struct lso_state){ .more = false });
     assert_true(sbuf_ok(sb));
-    assert_int_equal(lso_src_open(&s, sbuf_str(sb), ask->msgpack, &flags), 0);
+    assert_int_equal(lso_src_open(&s, sbuf_str(sb), ask->msgpack), 0);
     assert_true(s.valid);
     assert_true(str_eq(s.name, le->name));
     return s.ent;
@@ -176,7 +175,7 @@ a_full_buffer_fails_the_page_and_nothing_else(void **state)
     lso_page_begin(&p, &sb, &ask_json);
     for (i = 0; i < 100; i++)
         lso_page_ent(&p, &le, STR_NULL);
-    lso_page_end(&p, true, 0);
+    lso_page_end(&p, &(struct lso_state){ .more = true });
     assert_false(sbuf_ok(&sb));
     sbuf_fini(&sb);
 }

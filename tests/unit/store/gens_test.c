@@ -53,6 +53,51 @@ listed(const char *name, struct lent *out)
     return found;
 }
 
+/* --- tombstones in listings --- */
+
+/* All rows of a listing with generations as "a b-" (deleted) "c>" (moved). */
+static void
+expect_gens(uint64_t tombs_after, unsigned mpath, const char *want)
+{
+    struct list_cur   *c;
+    const struct lent *l;
+    struct err         e = { .code = 0 };
+    struct sbuf        got;
+
+    sbuf_init(&got, 4096);
+    assert_int_equal(0, store_list_open_gens(st, &bk, mpath, STR_LIT("tl/"), STR_LIT(""), tombs_after, &c, &e));
+    while (store_list_next(c, &l, &e) > 0)
+        sbuf_printf(&got, "%.*s%s ", STR_FMT(str_from_off(l->name, 3)), l->tomb ? "-" : l->moved ? ">" : "");
+    store_list_close(c);
+    if (!str_eqz(sbuf_str(&got), want))
+        fail_msg("got \"%.*s\", want \"%s\"", STR_FMT(sbuf_str(&got)), want);
+    sbuf_fini(&got);
+}
+
+static void
+list_tombs(void)
+{
+    struct gen g = { .smap_ver = 7, .counter = 1 };
+    struct err e = { .code = 0 };
+
+    put_z("tl/a", "one");
+    put_z("tl/b", "two");
+    put_z("tl/c", "three");
+    assert_int_equal(0, moved("tl/c", gen_of("tl/c", OBJ_HERE)));
+    assert_int_equal(0, obj_delete(st, &bk, STR_LIT("tl/b"), &e));
+    assert_int_equal(0, obj_tomb(st, &bk, STR_LIT("tl/d"), &g, &e));
+    expect_gens(6, LIST_ALL, "a c> d- ");
+    expect_gens(7, LIST_ALL, "a c> ");
+    assert_int_equal(-AIS_E_NOMPATH, store_list_open_gens(st, &bk, 99, STR_LIT(""), STR_LIT(""), 0, NULL, &e));
+}
+
+static void
+deletions_under_newer_maps_are_listed_where_generations_count(void **state)
+{
+    UNUSED(state);
+    on_fiber(list_tombs);
+}
+
 /* --- stubs --- */
 
 static void
@@ -538,6 +583,7 @@ main(void)
         T(held_tombstones_outlive_their_time),
         T(a_transfer_keeps_what_the_source_says_of_the_object),
         T(one_mountpath_can_be_scanned_from_a_name_on),
+        T(deletions_under_newer_maps_are_listed_where_generations_count),
         T(without_leave_no_change_of_a_client_becomes_visible),
     };
 
