@@ -217,6 +217,15 @@ void     store_cap(struct store *s, struct store_cap *out); /* cached, refreshed
 int      store_cap_refresh(struct store *s);
 void     store_set_watermarks(struct store *s, unsigned cleanupwm, unsigned lowwm, unsigned highwm, unsigned oos);
 void     store_stats(struct store *s, struct store_stats *out); /* does not park */
+/* Remove what was left behind in the bucket's work directory on a mountpath and has not changed since `before` (Unix ns). stop, asked
+ * from another thread, ends it early; may be NULL. -AIS_E_NOMPATH: not there, or not in use. */
+struct store_cleaned {
+    uint64_t seen, files, bytes; /* work files seen; removed; their blocks */
+};
+int      store_clean(struct store *s, const struct bck *b, unsigned mpath, int64_t before, bool (*stop)(void *arg), void *arg,
+                     struct store_cleaned *out);
+/* Go on removing what was destroyed, in the background. Any thread; does not park. */
+void     store_trash_sweep(struct store *s);
 /* Wait until everything acknowledged so far is on stable storage. */
 int      store_flush(struct store *s, struct err *e);
 

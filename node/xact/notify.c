@@ -67,6 +67,13 @@ put_msg(struct xact *x, const char *node_id, struct sbuf *out)
     sbuf_fini(&text);
 }
 
+/* Was not heard, rather than refused. */
+static bool
+unheard(int rc)
+{
+    return rc == -AIS_E_PEER || rc == -AIS_E_TIMEOUT || rc == -AIS_E_CLOSED || rc == -AIS_E_UNAVAIL;
+}
+
 /* All members of the information centre; again to those that could not be reached. They poll, too: what is lost here is only late. */
 static void
 tell(struct xact *x, const char *target)
@@ -92,7 +99,7 @@ tell(struct xact *x, const char *target)
             break;
         (void)node_bcast(n, c, nc, M_POST, str_z(target), sbuf_str(&body), a, 16 * KIB, v.conf->timeout.cplane_operation);
         for (unsigned i = 0; i < nc; i++)
-            if (c[i].rc < 0)
+            if (unheard(c[i].rc))
                 c[left++] = (struct bcast){ .to = c[i].to };
         nc = left;
     }
