@@ -11,18 +11,27 @@
 
 #define BCKS_MAX 1000
 
+/* A string member, its name in any case, as Go reads it. */
+static struct str
+text(const json_t *obj, const char *key)
+{
+    const json_t *v = json_get_fold(obj, key);
+
+    return json_is_string(v) ? str_from(json_string_value(v), json_string_length(v)) : STR_LIT("");
+}
+
 static int
 bck_read(const json_t *j, struct bck *b, struct err *e)
 {
     const json_t *ns = json_get_fold(j, "namespace");
-    struct str    prov = json_text(j, "provider");
+    struct str    prov = text(j, "provider");
 
-    *b = (struct bck){ .name = json_text(j, "name") };
+    *b = (struct bck){ .name = text(j, "name") };
     if (prov.n > 0 && !provider_by_name(prov, &b->provider))
         return err_set(e, AIS_E_BADPROVIDER, "invalid backend provider \"%.*s\"", STR_FMT(prov));
     if (json_is_object(ns)) {
-        b->ns_uuid = json_text(ns, "uuid");
-        b->ns_name = json_text(ns, "name");
+        b->ns_uuid = text(ns, "uuid");
+        b->ns_name = text(ns, "name");
     }
     if (b->name.n == 0)
         return 0;
@@ -78,17 +87,17 @@ xmsg_read(const struct json_t *v, struct arena *a, struct xmsg *m, struct err *e
         return 0;
     if (!json_is_object(v))
         return err_set(e, AIS_E_BADREQ, "malformed job arguments: not an object");
-    m->id = json_text(v, "id");
-    m->node = json_text(v, "DaemonID");
+    m->id = text(v, "id");
+    m->node = text(v, "DaemonID");
     if (m->node.n == 0)
-        m->node = json_text(v, "node");
+        m->node = text(v, "node");
     if (json_u64(json_get_fold(v, "flags"), &flags))
         m->flags = (uint32_t)flags;
     m->force = flag_read(v, "force") == 1;
     m->active = flag_read(v, "show_active");
     if (m->active < 0 && flag_read(v, "OnlyRunning") == 1)
         m->active = 1;
-    rc = kind_read(json_text(v, "kind"), m, e);
+    rc = kind_read(text(v, "kind"), m, e);
     b = json_get_fold(v, "bck");
     if (rc == 0 && json_is_object(b)) {
         rc = bck_read(b, &m->bck, e);
