@@ -65,7 +65,7 @@ unit_in() { # PRESET DIR LAYERS...
     done
 }
 
-layers=(base codec run net store core lso target proxy cli)
+layers=(base codec run net store core lso xact target proxy cli)
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_stack_use_after_return=0:abort_on_error=0}
 export LSAN_OPTIONS=${LSAN_OPTIONS:-suppressions=$top/tests/lsan.supp:print_suppressions=0}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1:halt_on_error=1}
@@ -80,7 +80,7 @@ tier_unit() {
     head1 "unit: ASan + UBSan"
     build asan && unit_in asan build-asan "${layers[@]}"
     head1 "unit: TSan"
-    build tsan && unit_in tsan build-tsan run net core store
+    build tsan && unit_in tsan build-tsan run net core store xact
     head1 "unit: release"
     build release && unit_in release build run store
 }

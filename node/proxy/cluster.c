@@ -105,50 +105,6 @@ what_remote(struct req *r)
 }
 
 static void
-what_running(struct req *r)
-{
-    what_none(r, "[]");
-}
-
-static void
-what_status_all(struct req *r)
-{
-    what_none(r, "null");
-}
-
-/* Nothing runs in the background that is asked for here: no job is known by any id or kind. */
-static void
-what_qryxstats(struct req *r)
-{
-    struct err e = { .code = 0 };
-
-    err_set(&e, AIS_E_NOXACT, "%s: job does not exist", req_node(r)->name);
-    resp_err(r, -AIS_E_NOXACT, &e);
-}
-
-static bool
-has_text(const json_t *msg, const char *key)
-{
-    return json_string_length(json_get_fold(msg, key)) > 0;
-}
-
-static void
-what_status(struct req *r)
-{
-    struct err e = { .code = 0 };
-    json_t    *msg = NULL;
-    int        rc = r->body.n > 0 ? json_read(r->body, &msg, &e) : 0;
-
-    if (rc == 0 && !has_text(msg, "id") && !has_text(msg, "kind"))
-        rc = err_set(&e, AIS_E_BADREQ, "%s: invalid what=status query: neither a job's id nor its kind is given", req_node(r)->name);
-    json_decref(msg);
-    if (rc < 0)
-        resp_err(r, rc, &e);
-    else
-        what_qryxstats(r);
-}
-
-static void
 what_smapvote(struct req *r)
 {
     h_not_implemented(r, "what=smapvote");
@@ -292,8 +248,8 @@ h_proxy_cluster_get(struct req *r)
         { "backends", what_backends },     { "remote", what_remote },
         { "target_ips", what_target_ips }, { "node_stats", what_node_stats },
         { "sysinfo", what_sysinfo },       { "mountpaths", what_mountpaths },
-        { "running_all", what_running },   { "status_all", what_status_all },
-        { "status", what_status },         { "qryxstats", what_qryxstats },
+        { "running_all", what_jobs_running }, { "status_all", what_job_status_all },
+        { "status", what_job_status },     { "qryxstats", what_job_snaps },
         { "smapvote", what_smapvote },
     };
     struct str what = STR_LIT("");
@@ -305,7 +261,7 @@ h_proxy_cluster_get(struct req *r)
             table[i].fn(r);
             return;
         }
-    err_set(&e, AIS_E_BADREQ, "invalid '%.*s' request: unrecognized 'what=%.*s' query", STR_FMT(r->path), STR_FMT(what));
+    err_set(&e, AIS_E_BADREQ, "unexpected query [what=%.*s]", STR_FMT(what));
     resp_err(r, -AIS_E_BADREQ, &e);
 }
 
@@ -376,8 +332,8 @@ h_proxy_cluster_put(struct req *r)
         { "reset-stats", act_everywhere, NULL },
         { "clear-lcache", NULL, "clear-lcache" },
         { "reload-creds", NULL, "cloud backends" },
-        { "start", NULL, "jobs" },
-        { "stop", NULL, "jobs" },
+        { "start", act_job_start, NULL },
+        { "stop", act_job_stop, NULL },
         { "shutdown", NULL, "cluster shutdown" },
         { "decommission", NULL, "cluster decommission" },
         { "start-maintenance", NULL, "node lifecycle" },

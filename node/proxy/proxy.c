@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/util.h"
 #include "core/role_types.h"
+#include "proxy/ic.h"
 #include "proxy/proxy_impl.h"
 #include "run/fiber.h"
 
@@ -108,6 +109,9 @@ static const struct route routes[] = {
     { M_DELETE, "/v1/reverse/daemon/*rest", h_proxy_reverse,              R_PUB },
     { M_POST,   "/v1/cluster/join-by-admin", h_later_lifecycle,           R_PUB },
     { M_DELETE, "/v1/cluster/daemon/:sid",   h_proxy_daemon_delete,       R_PUB },
+    { M_GET,    "/v1/ic",                    h_proxy_ic_get,              R_CONTROL | R_INTRA },
+    { M_POST,   "/v1/ic",                    h_proxy_ic_post,             R_CONTROL | R_INTRA },
+    { M_POST,   "/v1/notifs/:what",          h_proxy_notifs,              R_CONTROL | R_INTRA },
     { M_GET,    "/favicon.ico",              h_favicon,                   R_PUB },
     EASY("ais"), EASY("gs"), EASY("az"),
     LATER(M_GET, "/v1/etl"), LATER(M_PUT, "/v1/etl"), LATER(M_POST, "/v1/etl"), LATER(M_DELETE, "/v1/etl"),
@@ -126,6 +130,7 @@ proxy_start(struct node *n, struct err *e)
     UNUSED(e);
     p->n = n;
     MUST(pthread_mutex_init(&p->mtx, NULL));
+    p->ic = ic_new(n);
     n->priv = p;
     return 0;
 }
@@ -137,14 +142,24 @@ proxy_stop(struct node *n)
 
     n->priv = NULL;
     summaries_free(p);
+    ic_free(p->ic);
     pthread_mutex_destroy(&p->mtx);
     free(p);
+}
+
+static int
+proxy_on_smap(struct node *n, struct smap *old, struct smap *nw, struct err *e)
+{
+    UNUSED(e);
+    ic_on_smap(n, old, nw);
+    return 0;
 }
 
 const struct node_role proxy_role = {
     .role = ROLE_PROXY,
     .routes = routes,
     .nroutes = ARRAY_SIZE(routes),
+    .hooks = { .on_smap = proxy_on_smap },
     .start = proxy_start,
     .stop = proxy_stop,
 };

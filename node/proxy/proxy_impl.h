@@ -14,6 +14,7 @@ struct proxy {
     struct node    *n;
     pthread_mutex_t mtx;       /* protects summaries; leaf, never held across a park */
     struct hmap     summaries; /* by job id */
+    struct ic      *ic;        /* what is known of jobs: ic.h */
 };
 
 static inline struct proxy *
@@ -76,6 +77,13 @@ void h_proxy_cluster_get(struct req *r);
 void h_proxy_cluster_put(struct req *r);
 void h_proxy_cluster_put_verb(struct req *r);
 void h_proxy_reverse(struct req *r);
+/* job.c: PUT /v1/cluster {"action":"start"|"stop"}, GET /v1/cluster?what=... */
+void act_job_start(struct req *r, struct actmsg *m);
+void act_job_stop(struct req *r, struct actmsg *m);
+void what_job_status(struct req *r);
+void what_job_status_all(struct req *r);
+void what_job_snaps(struct req *r);
+void what_jobs_running(struct req *r);
 /* easy.c */
 void h_proxy_easy(struct req *r);
 /* promote.c */

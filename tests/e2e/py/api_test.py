@@ -344,7 +344,7 @@ def features_of_later_issues_are_501_and_named():
             ("POST", "/v1/buckets/" + b, act("rechunk", {}), "rechunk"), ("POST", "/v1/buckets/" + b, act("index-shard", {}), "shard"),
             ("POST", "/v1/buckets/" + b, act("create-inventory", {}), "inventory"), ("PUT", "/v1/buckets/" + b, act("archive", {}), "archive"),
             ("DELETE", "/v1/buckets/" + b, act("delete-listrange", {}), "multi-object"), ("GET", "/v1/buckets/" + b, act("summary-shard", {}), "shard"),
-            ("PUT", "/v1/cluster", act("start", {}), "jobs"), ("PUT", "/v1/cluster", act("shutdown"), "shutdown"),
+            ("PUT", "/v1/cluster", act("start", {"Kind": "warm-up-metadata", "Bck": {"name": b}}), "load-lom-cache"), ("PUT", "/v1/cluster", act("shutdown"), "shutdown"),
             ("PUT", "/v1/cluster", act("start-maintenance", {}), "lifecycle"), ("PUT", "/v1/cluster/attach?what=remote", None, "remote"),
             ("PUT", "/v1/cluster/enable-bend/aws", None, "backend"), ("PUT", "/v1/cluster/load-x509", None, "certificates"),
             ("POST", "/v1/cluster/join-by-admin", {}, "join"), ("GET", "/v1/etl", None, "ETL"), ("GET", "/v1/download", {}, "download"),
@@ -908,8 +908,8 @@ def what_a_cluster_tells():
     same(ask("GET", "/v1/cluster?what=status_all").json(), None)
     a = expect(ask("GET", "/v1/cluster?what=target_ips"), 200)
     same((a.body, a.get("Content-Type")), (b",".join([b"127.0.0.1"] * 9), "text/plain; charset=utf-8"))
-    expect(ask("GET", "/v1/cluster?what=nonsense"), 400, "unrecognized 'what=nonsense' query")
-    expect(ask("GET", "/v1/cluster"), 400, "unrecognized")
+    expect(ask("GET", "/v1/cluster?what=nonsense"), 400, "unexpected query [what=nonsense]")
+    expect(ask("GET", "/v1/cluster"), 400, "unexpected query [what=]")
     expect(ask("GET", "/v1/cluster?what=status", {}), 400)
     expect(ask("GET", "/v1/cluster?what=status", {"ID": "nosuchjob", "Kind": "", "DaemonID": "", "Bck": None}), 404)
     expect(ask("GET", "/v1/cluster?what=qryxstats", {"id": "nosuchjob"}), 404)

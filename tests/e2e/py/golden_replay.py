@@ -47,6 +47,7 @@ object-delete object-delete-missing append-1 =append-2 append-flush append-get
 summary-0 =wait summary-1 bucket-head-info
 mpt-start mpt-part-1 mpt-part-2 mpt-part-3 mpt-complete mpt-head mpt-start-2 mpt-part-bad-number mpt-abort mpt-abort-unknown
 config-set config-set-json config-set-bad-key
+job-running job-start-cleanup job-stop-unknown
 bucket-rename bucket-destroy mountpath-attach-bad x509
 """.split()
 
@@ -91,7 +92,7 @@ VOLATILE = [
     ("summary-0", "*:body", UUID),
     ("summary-1", "*/TotalSize/*", NUM),
     ("summary-1", "*/used_pct", NUM),
-    ("mpt-start*", "-1:body", UUID),
+    ("mpt-start*", "-1:body", UUID), ("job-start-*", "-1:body", UUID),
 ]
 
 
