@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "core/core_impl.h"
+#include "core/lease.h"
 
 #include "run/disk.h"
 #include "run/offload.h"
@@ -305,6 +306,8 @@ adopt_one(struct node *n, const struct adopt_req *q)
         mset_put(next);
         return rc;
     }
+    if (changed & (1u << MI_SMAP | 1u << MI_RMD))
+        lease_map(n->lease, next->smap, next->rmd);
     publish(n, next);
     set_current(n, next);
     mb->dirty |= changed;
@@ -448,6 +451,7 @@ msg_meta_json(struct node *n, struct jw *w, const struct mset *m, unsigned items
     jw_ku64(w, "term", f.term);
     jw_obj_end(w);
     jw_kstrz(w, "uuid", m->smap->uuid);
+    lease_force_json(n->lease, w);
     jw_ki64(w, "cluster_up", atomic_load(&n->cluster_mono) == 0 ? -1 : clock_mono() - atomic_load(&n->cluster_mono));
     for (i = 0; i < MI_COUNT; i++) {
         if (items & 1u << i) {
@@ -517,8 +521,20 @@ msg_fence(struct node *n, const json_t *j, struct cons_fence *out, struct err *e
     return 0;
 }
 
+/* Leases and the map in force are of the same term; whether the items are all adopted does not matter to them. */
 int
-msg_meta_adopt(struct node *n, struct str body, struct err *e)
+msg_lease_learn(struct node *n, const json_t *j, int64_t asked_at, struct err *e)
+{
+    struct cons_fence f;
+    int               rc = msg_fence(n, j, &f, e);
+
+    if (rc == 0)
+        lease_learn(n->lease, j, asked_at);
+    return rc;
+}
+
+int
+msg_meta_adopt(struct node *n, struct str body, int64_t asked_at, struct err *e)
 {
     struct mset      *cur = member_cur(n);
     struct parse_job  p = { .text = body, .m = mset_copy(cur), .e = e };
@@ -534,8 +550,11 @@ msg_meta_adopt(struct node *n, struct str body, struct err *e)
         rc = uuid_check(n, cur, p.j, e);
     if (rc == 0)
         rc = msg_fence(n, p.j, &f, e);
-    if (rc == 0 && p.have != 0)
-        rc = adopt(n, p.m, p.have, f, e);
+    if (rc == 0) {
+        if (p.have != 0)
+            rc = adopt(n, p.m, p.have, f, e);
+        lease_learn(n->lease, p.j, asked_at);
+    }
     if (rc == 0)
         cluster_up_learn(n, p.j);
     json_decref(p.j);
@@ -654,6 +673,8 @@ member_new(struct node *n, const struct node_opts *o, struct mset *cur, struct c
     waitq_init(&m->persist_q);
     waitq_init(&m->naps);
     n->member = m;
+    n->lease = lease_new();
+    lease_map(n->lease, cur->smap, cur->rmd);
     return 0;
 }
 
@@ -710,6 +731,8 @@ member_free(struct node *n)
     pthread_mutex_destroy(&m->mtx);
     free(m);
     n->member = NULL;
+    lease_free(n->lease);
+    n->lease = NULL;
 }
 
 void

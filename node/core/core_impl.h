@@ -41,6 +41,7 @@ struct member {
     /* primary: who is to be told, and who has been */
     TAILQ_HEAD(peerq, peer) peers;
     uint64_t          seq;                      /* of adopted sets */
+    int64_t           run_ns, tick_at;          /* the running clock, and when it was moved on last */
     TAILQ_HEAD(, sync_wait) waits;
     int64_t           last_join;                /* clock_mono of the last autoreg */
     int64_t           refused_at;               /* the last refusal that was logged, and whose */
@@ -51,6 +52,7 @@ struct member {
 
     _Atomic unsigned  fibers; /* background fibers of this module alive */
     struct fiber     *joiner; /* the one that joins and keeps alive; control loop only */
+    bool              catching_up; /* a fiber adopts what a keepalive was answered; control loop only */
     unsigned          dirty;  /* items to be persisted; control loop only */
     _Atomic bool      dirty_fence;
     struct waitq      persist_q, naps;          /* control loop only */
@@ -76,6 +78,9 @@ bool member_stopping(struct node *n);
 /* Sleep on the control loop; ends early when the node stops. */
 void member_nap(struct node *n, int64_t ns);
 
+/* Does this node lead, so surely that it may grant leases and judge others? */
+bool node_may_grant(const struct node *n);
+
 /* Fence: is (f) older than what this node knows? Newer ones are learnt. */
 bool              fence_check(struct node *n, struct cons_fence f);
 bool              fence_parse(struct str s, struct cons_fence *out);
@@ -99,9 +104,11 @@ void peers_kick(struct node *n);   /* something newer: control loop */
 void peers_announce(struct node *n); /* the cluster's state changed, its metadata did not: tell everybody. Control loop */
 void peers_cancel(struct node *n); /* pushes under way end early. Control loop */
 void peers_free(struct node *n);
-void peer_heard(struct node *n, struct str id, const uint64_t vers[MI_COUNT]); /* any thread */
+/* said: the message, for what it reports of leases. Any thread. */
+void peer_heard(struct node *n, struct str id, const uint64_t vers[MI_COUNT], const struct json_t *said);
 unsigned peers_missing(struct node *n); /* targets of the map that have not been heard from since start */
-void peers_tick(void *arg);        /* fiber */
+void peers_tick(void *arg);        /* fiber: silence, probes, leases that run out */
+void peers_judge(void *arg);       /* fiber: marks the dead, and those that are back */
 
 /* Join and keepalive of everybody but the primary: a fiber. */
 void join_loop(void *arg);
@@ -114,11 +121,15 @@ bool url_is_self(const struct node *n, struct str url);
 
 /* Messages about metadata: metasync, and the answers of join and keepalive. */
 void msg_meta_json(struct node *n, struct jw *w, const struct mset *m, unsigned items);
-int  msg_meta_adopt(struct node *n, struct str body, struct err *e); /* may park */
+/* asked_at: when this node asked for what it is told, 0 = it did not. May park. */
+int  msg_meta_adopt(struct node *n, struct str body, int64_t asked_at, struct err *e);
+int  msg_lease_learn(struct node *n, const struct json_t *j, int64_t asked_at, struct err *e);
 void msg_versions_json(struct jw *w, const struct mset *m);
 void msg_versions_read(const struct json_t *j, uint64_t vers[MI_COUNT]);
 
 /* meta.c */
+/* Marked as dead, or as alive again; everybody that is up knows it when this returns. May park. */
+int meta_node_dead(struct node *n, struct str id, bool dead, struct err *e);
 int meta_init(struct node *n, const char *uuid, const struct mset *from, unsigned have, struct err *e); /* into the log only */
 int meta_primary(struct node *n, struct str id, struct err *e);
 

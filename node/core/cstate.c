@@ -406,6 +406,36 @@ op_reb_abort(struct mset *m, const json_t *cmd, struct err *e)
     return reb_end(m, cmd, true);
 }
 
+/* --- the dead --- */
+/* {"op":"node-dead","id","now"}: it was silent for too long. {"op":"node-alive","id"}: it is back. */
+static int
+op_node_dead(struct mset *m, const json_t *cmd, struct err *e)
+{
+    const struct snode *n;
+    int                 rc = cmd_node(m, cmd, &n, e);
+
+    if (rc == 0 && n == m->smap->primary)
+        return err_set(e, AIS_E_BADREQ, "%s is primary, cannot be dead", n->name);
+    if (rc < 0 || (n->flags & SNODE_DEAD))
+        return rc;
+    mset_set_smap(m, smap_with_flags(m->smap, json_text(cmd, "id"), SNODE_DEAD, 0));
+    smap_staff_ic(m);
+    return 0;
+}
+
+static int
+op_node_alive(struct mset *m, const json_t *cmd, struct err *e)
+{
+    const struct snode *n;
+    int                 rc = cmd_node(m, cmd, &n, e);
+
+    if (rc < 0 || !(n->flags & SNODE_DEAD))
+        return rc;
+    mset_set_smap(m, smap_with_flags(m->smap, json_text(cmd, "id"), 0, SNODE_DEAD));
+    smap_staff_ic(m);
+    return 0;
+}
+
 static int
 op_primary(struct mset *m, const json_t *cmd, struct err *e)
 {
@@ -590,6 +620,8 @@ static const struct {
     { "reb-start",       op_reb_start },
     { "reb-done",        op_reb_done },
     { "reb-abort",       op_reb_abort },
+    { "node-dead",       op_node_dead },
+    { "node-alive",      op_node_alive },
     { "primary",         op_primary },
     { "bck-create",      op_bck_create },
     { "bck-destroy",     op_bck_destroy },

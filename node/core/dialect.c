@@ -46,6 +46,8 @@ ais_render_err(struct req *r, int rc, struct err *e)
     jw_init(&w, &b, 0);
     err_doc(r, e, &w);
     resp_hdr(r, "X-Content-Type-Options", STR_LIT("nosniff"));
+    if (e->status == 503)
+        resp_hdr(r, "Retry-After", STR_LIT("1"));
     if (r->method == M_HEAD) {
         if (sbuf_ok(&b))
             resp_hdr(r, "Hdr-Error", sbuf_str(&b));

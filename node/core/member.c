@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "core/core_impl.h"
+#include "core/lease.h"
 
 #include "codec/jw.h"
 #include "codec/url.h"
@@ -111,6 +112,7 @@ join_body(struct node *n, struct sbuf *b)
     snode_json(&n->self, &w);
     jw_kstrz(&w, "uuid", cur->smap->uuid);
     msg_versions_json(&w, cur);
+    lease_report(n->lease, &w);
     jw_ku64(&w, "flags", atomic_load(&n->flags));
     jw_obj_end(&w);
     mset_put(cur);
@@ -124,17 +126,19 @@ join_via(struct node *n, const char *url, struct err *e)
     struct hc_resp resp;
     struct sbuf    b;
     char           uuid[40];
+    int64_t        asked_at = 0;
     int            rc = ask_primary(n, url, mem, to, uuid, e);
 
     if (rc == 0 && strcmp(to->id, n->id) == 0)
         rc = err_set(e, AIS_E_NOTPRIMARY, "%s: names this node as primary", url);
     if (rc == 0) {
         join_body(n, &b);
+        asked_at = clock_mono();
         rc = node_call(n, to, M_POST, STR_LIT("/v1/cluster/autoreg"), sbuf_str(&b), mem, REPLY_MAX, SEC_NS(20), &resp, e);
         sbuf_fini(&b);
     }
     if (rc == 0)
-        rc = msg_meta_adopt(n, resp.body, e);
+        rc = msg_meta_adopt(n, resp.body, asked_at, e);
     free(to);
     arena_free(mem);
     return rc;
@@ -185,6 +189,78 @@ join(struct node *n)
 }
 
 /* --- keepalive --- */
+/* What a keepalive was answered, on its way into this node: that may take longer than the next one may be put off. */
+struct catch_up {
+    struct node *n;
+    int64_t      asked_at;
+    struct str   body; /* heap */
+};
+
+static void
+catch_up_run(void *arg)
+{
+    struct catch_up *c = arg;
+    struct node     *n = c->n;
+    struct err       e;
+
+    err_clear(&e);
+    if (msg_meta_adopt(n, c->body, c->asked_at, &e) < 0)
+        log_warn("what the primary sent is not adopted", { "error", LZ(e.text) });
+    n->member->catching_up = false;
+    free((void *)(uintptr_t)c->body.p);
+    free(c);
+    member_fiber_done(n);
+}
+
+static void
+catch_up_start(struct node *n, struct str body, int64_t asked_at)
+{
+    struct catch_up *c = xmalloc(sizeof(*c));
+
+    *c = (struct catch_up){ .n = n, .asked_at = asked_at, .body = str_from(xstrndup(body.p, body.n), body.n) };
+    atomic_fetch_add(&n->member->fibers, 1);
+    n->member->catching_up = true;
+    if (fiber_spawn(n->member->loop, "catch up", catch_up_run, c) == 0)
+        return;
+    n->member->catching_up = false;
+    free((void *)(uintptr_t)c->body.p);
+    free(c);
+    member_fiber_done(n);
+}
+
+static bool
+has_items(const json_t *j)
+{
+    for (int i = 0; i < MI_COUNT; i++) {
+        if (json_object_get(j, mitem_name[i]) != NULL)
+            return true;
+    }
+    return false;
+}
+
+/* The lease counts at once, if it was granted under a map that this node has; new metadata one answer at a time. */
+static int
+keepalive_answered(struct node *n, struct str body, int64_t asked_at, struct err *e)
+{
+    json_t *j = NULL;
+    int     rc;
+
+    if (body.n > 64 * KIB) { /* a large map: not on this fiber */
+        if (!n->member->catching_up)
+            catch_up_start(n, body, asked_at);
+        return 0;
+    }
+    rc = json_read(body, &j, e);
+    if (rc == 0)
+        rc = msg_lease_learn(n, j, asked_at, e);
+    if (rc == 0 && !has_items(j))
+        rc = msg_meta_adopt(n, body, asked_at, e);
+    else if (rc == 0 && !n->member->catching_up)
+        catch_up_start(n, body, asked_at);
+    json_decref(j);
+    return rc;
+}
+
 static int
 keepalive(struct node *n, struct err *e)
 {
@@ -193,6 +269,7 @@ keepalive(struct node *n, struct err *e)
     struct hc_resp resp;
     struct sbuf    b;
     struct jw      w;
+    int64_t        asked_at = clock_mono();
     int            rc;
 
     sbuf_init(&b, 64 * KIB);
@@ -200,6 +277,7 @@ keepalive(struct node *n, struct err *e)
     jw_obj(&w);
     jw_kstrz(&w, "uuid", cur->smap->uuid);
     msg_versions_json(&w, cur);
+    lease_report(n->lease, &w);
     jw_ku64(&w, "flags", atomic_load(&n->flags));
     jw_obj_end(&w);
     if (cur->smap->primary == NULL)
@@ -208,7 +286,7 @@ keepalive(struct node *n, struct err *e)
         rc = node_call(n, cur->smap->primary, M_POST, STR_LIT("/v1/cluster/keepalive"), sbuf_str(&b), mem, REPLY_MAX, CALL_TIMEOUT,
                        &resp, e);
     if (rc == 0)
-        rc = msg_meta_adopt(n, resp.body, e);
+        rc = keepalive_answered(n, resp.body, asked_at, e);
     sbuf_fini(&b);
     mset_put(cur);
     arena_free(mem);
@@ -232,15 +310,20 @@ join_loop(void *arg)
 {
     struct node *n = arg;
     unsigned     failures = 0;
+    bool         joined = false;
     struct err   e;
 
     n->member->joiner = fiber_self();
-    if (!n->member->standby)
+    if (!n->member->standby) {
         join(n);
+        joined = true;
+    }
     while (!member_stopping(n)) {
         int rc;
 
-        member_nap(n, keepalive_interval(n));
+        if (!joined)
+            member_nap(n, keepalive_interval(n));
+        joined = false;
         if (member_stopping(n) || !(atomic_load(&n->flags) & NODE_NODE_STARTED))
             continue;
         err_clear(&e);
@@ -250,6 +333,7 @@ join_loop(void *arg)
             log_warn("keepalive failed", { "error", LZ(e.text) });
         if (rc == -AIS_E_NONODE || failures >= KEEPALIVE_TRY) {
             join(n); /* the primary does not know us, or is another one by now */
+            joined = true; /* it waits to hear that its map is adopted */
             failures = 0;
         }
     }
@@ -269,8 +353,18 @@ member_request(struct req *r, json_t **body, struct err *e)
     return json_read(r->body, body, e);
 }
 
+/* A lease goes to each target of the map that is not counted as dead. */
 static void
-reply_meta(struct req *r, const uint64_t have[MI_COUNT])
+grant(struct node *n, const struct smap *m, const char *id, struct jw *w)
+{
+    const struct snode *s = smap_find(m, str_z(id));
+
+    if (s != NULL && s->role == ROLE_TARGET && !(s->flags & SNODE_DEAD) && node_may_grant(n))
+        lease_grant(n->lease, id, m->version, clock_mono(), w);
+}
+
+static void
+reply_meta(struct req *r, const char *to, const uint64_t have[MI_COUNT])
 {
     struct node *n = req_node(r);
     struct mset *cur = member_cur(n);
@@ -287,6 +381,7 @@ reply_meta(struct req *r, const uint64_t have[MI_COUNT])
     jw_init(&w, &b, 0);
     jw_obj(&w);
     msg_meta_json(n, &w, cur, items);
+    grant(n, cur->smap, to, &w);
     jw_obj_end(&w);
     if (sbuf_ok(&b))
         ais_send_json(r, &b);
@@ -381,12 +476,12 @@ h_node_autoreg(struct req *r)
     if (rc == 0) {
         uint64_t vers[MI_COUNT] = { 0 };
 
-        peer_heard(n, str_z(sn->id), vers);
+        peer_heard(n, str_z(sn->id), vers, j);
         MUST(pthread_mutex_lock(&n->member->mtx));
         n->member->last_join = clock_mono();
         MUST(pthread_mutex_unlock(&n->member->mtx));
         log_info("node joined", { "node", LZ(sn->name) }, { "url", LZ(sn->pub.url) });
-        reply_meta(r, NULL);
+        reply_meta(r, sn->id, NULL);
     } else {
         refused_log(n, sn->id, &e);
         resp_err(r, rc, &e);
@@ -415,8 +510,8 @@ h_node_keepalive(struct req *r)
         resp_err(r, rc, &e);
     } else {
         msg_versions_read(j, vers);
-        peer_heard(n, str_z(peer), vers);
-        reply_meta(r, vers);
+        peer_heard(n, str_z(peer), vers, j);
+        reply_meta(r, peer, vers);
     }
     json_decref(j);
 }
@@ -435,7 +530,7 @@ h_node_metasync(struct req *r)
     if (n->cons != NULL)
         rc = err_set(&e, AIS_E_CONFLICT, "%s is primary itself", n->name);
     else
-        rc = msg_meta_adopt(n, r->body, &e);
+        rc = msg_meta_adopt(n, r->body, 0, &e);
     if (rc < 0) {
         resp_err(r, rc, &e);
         return;
@@ -580,6 +675,7 @@ primary_run(struct node *n, void *arg)
     char                uuid[16];
 
     p->rc = 0;
+    lease_lead(n->lease, cons_fence(n->cons).epoch, cons_applied(n->cons) == 0, clock_mono());
     if (cons_applied(n->cons) == 0) {
         const char *id = p->stored->smap->uuid[0] != '\0' ? p->stored->smap->uuid : p->stored->bmd->uuid;
 

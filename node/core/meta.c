@@ -241,6 +241,19 @@ meta_reb_end(struct node *n, uint64_t reb, bool aborted, struct err *e)
     return propose_told(n, &b, &w, NULL, e);
 }
 
+int
+meta_node_dead(struct node *n, struct str id, bool dead, struct err *e)
+{
+    struct sbuf b;
+    struct jw   w;
+
+    cmd_begin(&b, &w, dead ? "node-dead" : "node-alive");
+    jw_kstr(&w, "id", id);
+    if (!dead)
+        jw_kbool(&w, "rebalance", true); /* what it has may belong elsewhere by now, and what is its own lies elsewhere */
+    return propose(n, &b, &w, e);
+}
+
 /* --- buckets --- */
 static int
 bck_command(struct node *n, const char *op, const struct bck *b, const json_t *props, struct err *e)

@@ -398,6 +398,7 @@ serve(struct node *n, struct mset *stored, unsigned have, struct err *e)
         return rc;
     if (primary) {
         member_fiber(n, "peers", peers_tick);
+        member_fiber(n, "judge", peers_judge);
         member_fiber(n, "cluster start", startup_watch);
     } else {
         member_fiber(n, "member", join_loop);

@@ -42,6 +42,7 @@ struct node {
     struct views_box   *views;    /* published snapshots */
     struct member      *member;   /* join, keepalive, metadata distribution */
     struct xreg        *jobs;     /* targets: their jobs (xact/xact.h) */
+    struct lease       *lease;    /* leases of targets, the map in force: lease.h */
     struct tls_ctx     *tls_srv, *tls_pub, *tls_cli; /* NULL without https; tls_pub may equal tls_srv */
     struct route       *routes;   /* of the listeners: owned */
     bool                turning;  /* the loops run */

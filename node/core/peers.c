@@ -5,22 +5,34 @@
  * Every peer has at most one push under way; when it ends and something newer exists by then, the next one carries that: many changes
  * travel as one. Whoever made a change waits for the peers that are up; one that is not catches up by its next keepalive.
  *
- * Runs on: pushes and the tick on the control loop; peer_heard and peers_sync on any fiber. Locks: member.mtx.
+ * Who is silent for too long is marked dead, and alive again when it is heard: both are commands. Silence is measured by a clock that stands
+ * while this node does: one that was stopped, or whose loop was blocked, has heard nobody in that time and says nothing about them.
+ *
+ * Runs on: pushes, the tick and the judge on the control loop; peer_heard and peers_sync on any fiber. Locks: member.mtx.
  */
 #include <jansson.h>
 #include <stdlib.h>
 
 #include "core/core_impl.h"
+#include "core/lease.h"
 
 #include "codec/jw.h"
 #include "base/assert.h"
 #include "base/log.h"
 #include "base/util.h"
 
-#define TICK        SEC_NS(1)
+#define TICK        MSEC_NS(100)
 #define PROBE_AFTER SEC_NS(2) /* silence after which the primary asks */
-#define DOWN_AFTER  SEC_NS(5) /* silence after which a node counts as down */
+#define DOWN_AFTER  SEC_NS(3) /* silence after which nobody waits for a node any more */
 #define BODY_MAX    (128u << 20)
+
+#define DEAD_SOONEST (LEASE_GIVEN + MSEC_NS(100)) /* nobody is dead before its lease has run out */
+#define DEAD_MARGIN  MSEC_NS(500)                 /* by which a silence is over before timeout.max_keepalive is */
+#define BACK_HEARD   SEC_NS(2)                    /* a dead node is back when it was heard so lately */
+#define FLAP_MEMORY  SEC_NS(600)                  /* how long a death is held against a node */
+#define FLAP_FIRST   SEC_NS(5)                    /* how long it must be heard after the second one; then twice as long each time */
+#define FLAP_MOST    SEC_NS(300)
+#define DEATHS_KEPT  8
 
 struct peer {
     TAILQ_ENTRY(peer) link;
@@ -29,7 +41,14 @@ struct peer {
     uint64_t     acked_seq;  /* everything up to this set was adopted there */
     uint64_t     failed_seq; /* a push of this set failed or was refused */
     int64_t      heard;      /* clock_mono of its last sign of life; 0 = none since this node started */
+    int64_t      heard_run;  /* the same by the running clock */
+    int64_t      steady;     /* running clock: since when it has been heard without a pause */
+    int64_t      deaths[DEATHS_KEPT]; /* clock_mono of the last ones */
+    unsigned     ndeaths;
+    uint64_t     told_force; /* map in force that it has been told of */
     bool         up, inflight, gone;
+    bool         refused;    /* nobody listens at its address */
+    bool         waiting;    /* it is back, and must be heard for some time: this was logged */
     struct err   refusal;    /* of failed_seq; code 0 = it did not answer */
     struct fiber *fiber;     /* of the push under way; control loop only */
 };
@@ -89,6 +108,16 @@ sync_wake_locked(struct member *m)
 }
 
 static void
+heard_locked(struct member *m, struct peer *p)
+{
+    if (p->heard == 0 || m->run_ns - p->heard_run > DOWN_AFTER)
+        p->steady = m->run_ns;
+    p->heard = clock_mono();
+    p->heard_run = m->run_ns;
+    p->refused = false;
+}
+
+static void
 peer_up_locked(struct peer *p, bool up)
 {
     if (p->up == up)
@@ -133,6 +162,7 @@ peers_update(struct node *n)
         p = peer_find_locked(m, str_z(s->nodes[i].id));
         if (p == NULL) {
             p = xcalloc(1, sizeof(*p));
+            p->heard_run = m->run_ns; /* it has as long as everybody to say something */
             TAILQ_INSERT_TAIL(&m->peers, p, link);
         }
         p->sn = s->nodes[i];
@@ -166,21 +196,26 @@ peers_free(struct node *n)
     }
 }
 
+static void force_tell(struct node *n);
+
 void
-peer_heard(struct node *n, struct str id, const uint64_t vers[MI_COUNT])
+peer_heard(struct node *n, struct str id, const uint64_t vers[MI_COUNT], const json_t *said)
 {
     struct member *m = n->member;
     struct peer   *p;
+    bool           rose = lease_reported(n->lease, said, clock_mono());
 
     MUST(pthread_mutex_lock(&m->mtx));
     p = peer_find_locked(m, id);
     if (p != NULL) {
-        p->heard = clock_mono();
-        if (vers != NULL)
-            memcpy(p->acked, vers, sizeof(p->acked));
+        heard_locked(m, p);
+        memcpy(p->acked, vers, sizeof(p->acked));
+        rose |= p->sn.role == ROLE_TARGET && lease_acked(n->lease, p->sn.id, vers[MI_SMAP], p->heard);
         peer_up_locked(p, true);
     }
     MUST(pthread_mutex_unlock(&m->mtx));
+    if (rose)
+        force_tell(n);
 }
 
 unsigned
@@ -193,7 +228,7 @@ peers_missing(struct node *n)
     MUST(pthread_mutex_lock(&m->mtx));
     TAILQ_FOREACH(p, &m->peers, link)
     {
-        if (!p->gone && p->sn.role == ROLE_TARGET && p->heard == 0 && !(p->sn.flags & (SNODE_MAINT | SNODE_DECOMM)))
+        if (!p->gone && p->sn.role == ROLE_TARGET && p->heard == 0 && snode_active(&p->sn))
             missing++;
     }
     MUST(pthread_mutex_unlock(&m->mtx));
@@ -262,24 +297,43 @@ push_failed_locked(struct peer *p, int rc)
         if (rc != -silent[i].code)
             continue;
         p->refusal.code = 0;
+        p->refused = silent[i].code == AIS_E_PEER;
         if (silent[i].away)
             peer_up_locked(p, false);
     }
 }
 
+static bool
+force_untold(struct node *n, const struct peer *p)
+{
+    return p->sn.role == ROLE_TARGET && p->told_force < lease_force(n->lease);
+}
+
+/* What one push brought to a peer. */
+struct pushed {
+    bool     sent;
+    uint64_t seq, vers[MI_COUNT], force;
+};
+
 /* The outcome of one push into the table. True: something newer is there by now, go on. */
 static bool
-push_result(struct member *m, struct peer *p, uint64_t seq, const uint64_t vers[MI_COUNT], int rc, const struct err *e)
+push_result(struct node *n, struct peer *p, const struct pushed *d, int rc, const struct err *e)
 {
-    bool more = false;
+    struct member *m = n->member;
+    bool           more = false, rose = false;
+    uint64_t       seq = d->seq;
 
     MUST(pthread_mutex_lock(&m->mtx));
     if (rc == 0) {
-        p->heard = clock_mono();
-        memcpy(p->acked, vers, sizeof(p->acked));
+        if (d->sent) {
+            heard_locked(m, p);
+            p->told_force = d->force;
+            rose = p->sn.role == ROLE_TARGET && lease_acked(n->lease, p->sn.id, d->vers[MI_SMAP], p->heard);
+            peer_up_locked(p, true);
+        }
+        memcpy(p->acked, d->vers, sizeof(p->acked));
         p->acked_seq = seq;
-        peer_up_locked(p, true);
-        more = m->seq > seq && !m->stopping;
+        more = (m->seq > seq || force_untold(n, p)) && !m->stopping;
     } else {
         p->failed_seq = seq;
         p->refusal = *e;
@@ -287,6 +341,8 @@ push_result(struct member *m, struct peer *p, uint64_t seq, const uint64_t vers[
     }
     sync_wake_locked(m);
     MUST(pthread_mutex_unlock(&m->mtx));
+    if (rose)
+        force_tell(n);
     return more;
 }
 
@@ -295,7 +351,7 @@ push_round(struct push *a)
 {
     struct member *m = a->n->member;
     struct peer   *p = a->p;
-    uint64_t       vers[MI_COUNT], seq;
+    struct pushed  d = { .sent = false };
     struct snode  *to = xcalloc(1, sizeof(*to));
     struct mset   *cur;
     unsigned       items;
@@ -305,16 +361,18 @@ push_round(struct push *a)
 
     MUST(pthread_mutex_lock(&m->mtx));
     cur = mset_ref(m->cur);
-    seq = m->seq;
+    d.seq = m->seq;
     *to = p->sn;
     items = items_newer(cur, p->acked);
-    memcpy(vers, p->acked, sizeof(vers));
+    memcpy(d.vers, p->acked, sizeof(d.vers));
+    d.force = lease_force(a->n->lease); /* or a newer one, by the time it is written */
+    d.sent = items != 0 || a->probe || force_untold(a->n, p);
     MUST(pthread_mutex_unlock(&m->mtx));
     err_clear(&e);
-    if (items != 0 || a->probe)
-        rc = push_send(a->n, to, cur, items, vers, &e);
+    if (d.sent)
+        rc = push_send(a->n, to, cur, items, d.vers, &e);
     a->probe = false;
-    more = push_result(m, p, seq, vers, rc, &e);
+    more = push_result(a->n, p, &d, rc, &e);
     mset_put(cur);
     free(to);
     return more;
@@ -386,6 +444,34 @@ peers_announce(struct node *n)
     MUST(pthread_mutex_unlock(&m->mtx));
 }
 
+/* The map in force changed: every target that is up is told at once; the others by their next keepalive. */
+static void
+force_tell(struct node *n)
+{
+    struct member *m = n->member;
+    struct peer   *p;
+
+    MUST(pthread_mutex_lock(&m->mtx));
+    TAILQ_FOREACH(p, &m->peers, link)
+    {
+        if (p->up && force_untold(n, p))
+            push_start_locked(n, p, false);
+    }
+    MUST(pthread_mutex_unlock(&m->mtx));
+}
+
+/* The running clock goes on by what passed since the last tick, but not by more than two ticks: the rest of it this node slept through. */
+static void
+run_clock_locked(struct member *m, int64_t now)
+{
+    int64_t passed = m->tick_at == 0 ? 0 : now - m->tick_at;
+
+    if (passed > SEC_NS(1))
+        log_warn("this node stood still", { "ms", LI64(passed / NSEC_PER_MSEC) });
+    m->run_ns += MIN(passed, 2 * TICK);
+    m->tick_at = now;
+}
+
 void
 peers_tick(void *arg)
 {
@@ -397,16 +483,117 @@ peers_tick(void *arg)
         int64_t      now = clock_mono();
 
         MUST(pthread_mutex_lock(&m->mtx));
+        run_clock_locked(m, now);
         TAILQ_FOREACH(p, &m->peers, link)
         {
-            if (p->up && now - p->heard > DOWN_AFTER)
+            int64_t silence = m->run_ns - p->heard_run;
+
+            if (p->up && silence > DOWN_AFTER)
                 peer_up_locked(p, false);
-            if (now - p->heard > PROBE_AFTER)
+            if (silence > PROBE_AFTER)
                 push_start_locked(n, p, true);
         }
         sync_wake_locked(m);
         MUST(pthread_mutex_unlock(&m->mtx));
+        if (lease_tick(n->lease, now))
+            force_tell(n);
         member_nap(n, TICK);
+    }
+    member_fiber_done(n);
+}
+
+/* --- the dead and those that come back --- */
+/* How long a node may be silent. Nobody at its address: then only its lease is waited for. */
+static int64_t
+silence_limit(const struct peer *p, int64_t max_keepalive)
+{
+    int64_t limit = p->refused ? DEAD_SOONEST : max_keepalive - DEAD_MARGIN;
+
+    return MAX(limit, DEAD_SOONEST);
+}
+
+/* How long a node must be heard without a pause before it is alive again: it has died before. */
+static int64_t
+flap_penalty(const struct peer *p, int64_t now)
+{
+    int64_t  wait = 0;
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < MIN(p->ndeaths, (unsigned)DEATHS_KEPT); i++)
+        n += now - p->deaths[i] < FLAP_MEMORY;
+    for (; n > 1; n--)
+        wait = wait == 0 ? FLAP_FIRST : MIN(2 * wait, FLAP_MOST);
+    return wait;
+}
+
+static bool
+has_died(const struct member *m, const struct peer *p)
+{
+    return !(p->sn.flags & SNODE_DEAD) && m->run_ns - p->heard_run > silence_limit(p, m->cur->conf->timeout.max_keepalive);
+}
+
+static bool
+has_returned(const struct member *m, struct peer *p)
+{
+    int64_t wait;
+
+    if (!(p->sn.flags & SNODE_DEAD) || p->heard == 0 || m->run_ns - p->heard_run > BACK_HEARD)
+        return false;
+    wait = flap_penalty(p, clock_mono());
+    if (m->run_ns - p->steady >= wait)
+        return true;
+    if (!p->waiting)
+        log_warn("a node that died more than once is back, and will be taken in when it stays", { "node", LZ(p->sn.name) },
+                 { "seconds", LI64(wait / NSEC_PER_SEC) });
+    p->waiting = true;
+    return false;
+}
+
+/* One verdict: whom, and what it is now. False: there is none to be given. */
+static bool
+verdict(struct node *n, char id[NODE_ID_MAX + 1], bool *dead)
+{
+    struct member *m = n->member;
+    struct peer   *p;
+    bool           any = false;
+
+    MUST(pthread_mutex_lock(&m->mtx));
+    TAILQ_FOREACH(p, &m->peers, link)
+    {
+        if (p->gone || (!has_died(m, p) && !has_returned(m, p)))
+            continue;
+        *dead = !(p->sn.flags & SNODE_DEAD);
+        memcpy(id, p->sn.id, NODE_ID_MAX + 1);
+        any = true;
+        log_warn(*dead ? "node is dead: it was silent for too long" : "node is back", { "node", LZ(p->sn.name) },
+                 { "silent_ms", LI64((m->run_ns - p->heard_run) / NSEC_PER_MSEC) }, { "deaths", LU64(p->ndeaths + *dead) });
+        if (*dead)
+            p->deaths[p->ndeaths++ % DEATHS_KEPT] = clock_mono();
+        p->waiting = false;
+        break;
+    }
+    MUST(pthread_mutex_unlock(&m->mtx));
+    return any;
+}
+
+/* Fiber. Judges once the cluster has started, and only who leads may. */
+void
+peers_judge(void *arg)
+{
+    struct node *n = arg;
+    char         id[NODE_ID_MAX + 1];
+    struct err   e;
+    bool         dead;
+
+    while (!member_stopping(n)) {
+        member_nap(n, TICK);
+        while ((atomic_load(&n->flags) & NODE_CLUSTER_STARTED) && !member_stopping(n) && node_may_grant(n) && verdict(n, id, &dead)) {
+            err_clear(&e);
+            if (meta_node_dead(n, str_z(id), dead, &e) == 0)
+                continue;
+            log_error("a node that died or came back cannot be marked", { "node", LZ(id) }, { "error", LZ(e.text) });
+            member_nap(n, SEC_NS(1));
+        }
     }
     member_fiber_done(n);
 }

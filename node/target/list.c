@@ -11,6 +11,7 @@
 
 #include "base/util.h"
 #include "codec/jw.h"
+#include "core/lease.h"
 #include "run/fiber.h"
 #include "target/target_impl.h"
 
@@ -166,7 +167,9 @@ h_target_bck_list(struct req *r)
     struct err     e = { .code = 0 };
     int            rc;
 
-    rc = req_bck(r, r->item[0], &b, NULL, &e);
+    rc = lease_check(n, &e);
+    if (rc == 0)
+        rc = req_bck(r, r->item[0], &b, NULL, &e);
     if (rc == 0 && (l == NULL || lso_ask_decode(&ask, r->body) < 0))
         rc = err_set(&e, AIS_E_BADREQ, "malformed question for a page");
     if (rc < 0)
@@ -197,7 +200,9 @@ h_target_bck_summary(struct req *r)
     struct err       e = { .code = 0 };
     int              rc;
 
-    rc = req_bck(r, r->item[0], &b, NULL, &e);
+    rc = lease_check(n, &e);
+    if (rc == 0)
+        rc = req_bck(r, r->item[0], &b, NULL, &e);
     if (rc == 0)
         rc = store_bck_summary(n->store, &b, r->body, &sum, &e);
     if (rc < 0)

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "core/conf.h"
+#include "core/lease.h"
 #include "xact/xact.h"
 #include "target/target_impl.h"
 
@@ -55,6 +56,8 @@ store_conf_new(struct node *n)
 
     c->run = n->run;
     c->node_id = n->id;
+    c->may_commit = lease_may_commit;
+    c->may_commit_ctx = n;
     c->start_with_lost_mpath = n->start_with_lost_mpath;
     c->npaths = lc->nfspaths;
     c->allow_shared_fs = n->testing;
@@ -93,6 +96,20 @@ adopt_all(struct node *n, const struct bmd *m, struct err *e)
     return store_adopted(n->store, e);
 }
 
+/* What new generations begin with. smap_ver: of a map that was adopted, 0 = none came; versions rise within an epoch only. */
+static void
+fence_to_store(struct node *n, uint64_t smap_ver)
+{
+    struct target    *t = target_of(n);
+    struct cons_fence f = node_fence(n);
+
+    MUST(pthread_mutex_lock(&t->mtx));
+    if (smap_ver > 0)
+        t->smap_ver = smap_ver;
+    store_set_fence(n->store, f.epoch, f.term, t->smap_ver);
+    MUST(pthread_mutex_unlock(&t->mtx));
+}
+
 static int
 start_store(struct node *n, struct err *e)
 {
@@ -108,7 +125,7 @@ start_store(struct node *n, struct err *e)
     if (v.conf != NULL)
         watermarks(n->store, v.conf);
     if (v.smap != NULL)
-        store_set_fence(n->store, 0, 0, v.smap->version);
+        fence_to_store(n, v.smap->version);
     if (v.bmd != NULL)
         rc = adopt_all(n, v.bmd, e);
     views_put(&v);
@@ -199,9 +216,18 @@ target_on_smap(struct node *n, struct smap *old, struct smap *nw, struct err *e)
     (void)old;
     (void)e;
     if (n->store != NULL)
-        store_set_fence(n->store, 0, 0, nw->version);
+        fence_to_store(n, nw->version);
     frag_settle(n);
     return 0;
+}
+
+/* Any thread. */
+static void
+target_on_fence(struct node *n, struct cons_fence f)
+{
+    (void)f; /* and perhaps there is a newer one by now */
+    if (n->store != NULL)
+        fence_to_store(n, 0);
 }
 
 static int
@@ -224,7 +250,7 @@ const struct node_role target_role = {
     .role = ROLE_TARGET,
     .routes = routes,
     .nroutes = ARRAY_SIZE(routes),
-    .hooks = { .on_bmd = target_on_bmd, .on_smap = target_on_smap, .on_conf = target_on_conf },
+    .hooks = { .on_bmd = target_on_bmd, .on_smap = target_on_smap, .on_conf = target_on_conf, .on_fence = target_on_fence },
     .start = target_start,
     .stop = target_stop,
     .capacity_json = mpath_capacity_json,

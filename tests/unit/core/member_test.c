@@ -510,7 +510,7 @@ late_adopt(void *arg)
     struct err   e;
 
     err_clear(&e);
-    l->rc = msg_meta_adopt(l->n, sbuf_str(&l->text), &e);
+    l->rc = msg_meta_adopt(l->n, sbuf_str(&l->text), 0, &e);
 }
 
 static void
