@@ -148,6 +148,7 @@ handler_f h_node_not_found;
 
 /* --- nodecfg.c --- */
 int  nodecfg_id(struct node *n, const struct node_opts *o, struct err *e);       /* blocks */
+int  nodecfg_storage(struct node *n, struct err *e);                             /* blocks: n->self.storage */
 int  nodecfg_net(struct node *n, const struct node_opts *o, struct err *e);      /* blocks: fills n->self */
 int  nodecfg_fspaths(struct node *n, struct err *e);                             /* blocks: test_fspaths made and filled in */
 bool nodecfg_is_self(const struct node *n, struct str host, uint16_t port);

@@ -112,7 +112,7 @@ snode_same(const struct snode *a, const struct snode *b)
 
     if (a->role != b->role || !ep_same(&a->pub, &b->pub) || !ep_same(&a->control, &b->control) ||
         !ep_same(&a->data, &b->data) || strcmp(a->pub.url, b->pub.url) != 0 || a->nextra != b->nextra ||
-        strcmp(a->control.url, b->control.url) != 0 || strcmp(a->data.url, b->data.url) != 0)
+        strcmp(a->control.url, b->control.url) != 0 || strcmp(a->data.url, b->data.url) != 0 || strcmp(a->storage, b->storage) != 0)
         return false;
     for (i = 0; i < a->nextra; i++) {
         if (!ep_same(&a->extra[i], &b->extra[i]))
@@ -136,7 +136,8 @@ snode_check_unique(const struct smap *s, const struct snode *n, struct err *e)
             continue;
         }
         if (ep_same(&o->pub, &n->pub) || ep_same(&o->control, &n->control))
-            return err_set(e, AIS_E_CONFLICT, "%s cannot join at %s: the address belongs to %s", n->name, n->pub.url, o->name);
+            return err_set(e, AIS_E_CONFLICT, "%s cannot join at %s: the address belongs to %s%s", n->name, n->pub.url, o->name,
+                           o->flags & SNODE_DEAD ? ", which is dead: if it will not come back remove it ('rm-unsafe')" : "");
     }
     return 0;
 }
@@ -154,7 +155,26 @@ conf_follow_primary(struct mset *m)
     m->conf->version++;
 }
 
-/* {"op":"node-add","node":Snode}: a new node, or a known one that came back, perhaps with other addresses. */
+/*
+ * A known target with other disks than it had: what it held is gone, perhaps for good, and nobody shall take its silence about that for the
+ * truth. An administrator has to say so, by taking it out of the map first.
+ */
+static int
+storage_check(const struct mset *m, const struct snode *old, struct snode *n, struct err *e)
+{
+    if (old == NULL)
+        return 0;
+    n->dead_since = old->dead_since;
+    if (n->storage[0] == '\0')
+        memcpy(n->storage, old->storage, sizeof(n->storage));
+    if (old->storage[0] == '\0' || strcmp(old->storage, n->storage) == 0 || m->bmd->n == 0)
+        return 0;
+    return err_set(e, AIS_E_CONFLICT, "%s has other disks than before (storage id \"%s\", it was \"%s\"): what it held may be lost. "
+                   "If that is meant, remove it from the cluster map first ('rm-unsafe'), then it joins as a new target",
+                   n->name, n->storage, old->storage);
+}
+
+/* {"op":"node-add","node":Snode,"storage"?}: a new node, or a known one that came back, perhaps with other addresses. */
 static int
 op_node_add(struct mset *m, const json_t *cmd, struct err *e)
 {
@@ -163,12 +183,14 @@ op_node_add(struct mset *m, const json_t *cmd, struct err *e)
     int                 rc;
 
     rc = snode_from_json(json_object_get(cmd, "node"), n, e);
+    (void)str_copyz(json_text(cmd, "storage"), n->storage, sizeof(n->storage));
     if (rc == 0)
         rc = snode_check_unique(m->smap, n, e);
     if (rc < 0)
         goto out;
     old = smap_find(m->smap, str_z(n->id));
-    if (old != NULL && snode_same(old, n))
+    rc = storage_check(m, old, n, e);
+    if (rc < 0 || (old != NULL && snode_same(old, n)))
         goto out; /* as before: no new version */
     if (old != NULL)
         n->flags |= old->flags & ~(uint64_t)SNODE_NON_ELECTABLE;
@@ -407,6 +429,15 @@ op_reb_abort(struct mset *m, const json_t *cmd, struct err *e)
 }
 
 /* --- the dead --- */
+static void
+dead_since(struct smap *s, struct str id, int64_t unix_ns)
+{
+    for (unsigned i = 0; i < s->nnodes; i++) {
+        if (str_eqz(id, s->nodes[i].id))
+            s->nodes[i].dead_since = unix_ns;
+    }
+}
+
 /* {"op":"node-dead","id","now"}: it was silent for too long. {"op":"node-alive","id"}: it is back. */
 static int
 op_node_dead(struct mset *m, const json_t *cmd, struct err *e)
@@ -419,6 +450,7 @@ op_node_dead(struct mset *m, const json_t *cmd, struct err *e)
     if (rc < 0 || (n->flags & SNODE_DEAD))
         return rc;
     mset_set_smap(m, smap_with_flags(m->smap, json_text(cmd, "id"), SNODE_DEAD, 0));
+    dead_since(m->smap, json_text(cmd, "id"), cmd_now(cmd));
     smap_staff_ic(m);
     return 0;
 }
@@ -432,6 +464,7 @@ op_node_alive(struct mset *m, const json_t *cmd, struct err *e)
     if (rc < 0 || !(n->flags & SNODE_DEAD))
         return rc;
     mset_set_smap(m, smap_with_flags(m->smap, json_text(cmd, "id"), 0, SNODE_DEAD));
+    dead_since(m->smap, json_text(cmd, "id"), 0);
     smap_staff_ic(m);
     return 0;
 }

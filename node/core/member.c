@@ -110,6 +110,7 @@ join_body(struct node *n, struct sbuf *b)
     jw_obj(&w);
     jw_key(&w, "si");
     snode_json(&n->self, &w);
+    jw_kstrz(&w, "storage", n->self.storage);
     jw_kstrz(&w, "uuid", cur->smap->uuid);
     msg_versions_json(&w, cur);
     lease_report(n->lease, &w);
@@ -465,6 +466,7 @@ h_node_autoreg(struct req *r)
     rc = member_request(r, &j, &e);
     if (rc == 0)
         rc = snode_from_json(json_object_get(j, "si"), sn, &e);
+    (void)str_copyz(json_text(j, "storage"), sn->storage, sizeof(sn->storage));
     if (rc == 0 && (peer == NULL || strcmp(peer, sn->id) != 0))
         rc = err_set(&e, AIS_E_FORBIDDEN, "node \"%s\" cannot register \"%s\"", peer != NULL ? peer : "", sn->id);
     if (rc == 0)

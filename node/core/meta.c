@@ -148,6 +148,8 @@ meta_node_add(struct node *n, const struct snode *sn, uint64_t *reb, struct err 
     cmd_begin(&b, &w, "node-add");
     jw_key(&w, "node");
     snode_json(sn, &w);
+    if (sn->storage[0] != '\0')
+        jw_kstrz(&w, "storage", sn->storage);
     jw_kbool(&w, "rebalance", n->can_rebalance && (atomic_load(&n->flags) & NODE_CLUSTER_STARTED));
     if (reb != NULL)
         return propose_told(n, &b, &w, reb, e);

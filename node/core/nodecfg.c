@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
+#include <unistd.h>
 
 #include "core/core_impl.h"
 
@@ -24,6 +25,7 @@
 #include "base/util.h"
 
 #define XATTR_DAEMON_ID "user.ais.daemon_id"
+#define XATTR_STORAGE   "user.ais.storage_id"
 #define PROXY_ID_FILE   ".ais.proxy_id"
 #define K8S_ID_LEN      13
 
@@ -108,6 +110,39 @@ target_disk_id(struct node *n, struct err *e)
             return -AIS_E_INVAL;
     }
     return n->id[0] != '\0';
+}
+
+/*
+ * Which set of disks this target has: a random text on each mountpath, made when the target is. The cluster map remembers it: a node that comes
+ * back under its id with disks that were wiped is not what it was. One disk that was replaced is stamped; one of another life is refused.
+ */
+int
+nodecfg_storage(struct node *n, struct err *e)
+{
+    char    *own = n->self.storage, id[sizeof(n->self.storage)];
+    unsigned i, pass;
+
+    for (pass = 0; n->role == ROLE_TARGET && pass < 2; pass++) {
+        for (i = 0; i < n->local.nfspaths; i++) {
+            const char *path = n->local.fspaths[i].path;
+            ssize_t     len = getxattr(path, XATTR_STORAGE, id, sizeof(id) - 1);
+
+            if (len <= 0) {
+                if (pass > 0 && access(path, W_OK) == 0 && setxattr(path, XATTR_STORAGE, own, strlen(own), 0) < 0)
+                    return err_set(e, -err_from_errno(errno), "mountpath %s: cannot be stamped: %s", path, strerror(errno));
+                continue;
+            }
+            id[len] = '\0';
+            if (own[0] == '\0')
+                memcpy(own, id, sizeof(id));
+            else if (strcmp(own, id) != 0)
+                return err_set(e, AIS_E_INVAL, "storage integrity error: mountpath %s is from another life of this target (storage id "
+                               "\"%s\", others have \"%s\")", path, id, own);
+        }
+        if (own[0] == '\0')
+            node_id_gen(own);
+    }
+    return 0;
 }
 
 static int
@@ -315,8 +350,12 @@ nodecfg_net(struct node *n, const struct node_opts *o, struct err *e)
     const char   *cidr = getenv("AIS_PUBLIC_IP_CIDR");
     char          host[256];
     bool          local = n->testing || o->loopback, https;
+    int           rc;
 
     memset(s, 0, sizeof(*s));
+    rc = nodecfg_storage(n, e);
+    if (rc < 0)
+        return rc;
     s->role = n->role;
     str_copyz(str_z(n->id), s->id, sizeof(s->id));
     if (port_parse(n->local.host_net.port, "port", &s->pub.port, e) < 0 ||

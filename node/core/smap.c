@@ -301,17 +301,54 @@ some_gone(const struct smap *m)
     return false;
 }
 
+static bool
+knows_storage(const struct smap *m)
+{
+    for (unsigned i = 0; i < m->nnodes; i++) {
+        if (m->nodes[i].storage[0] != '\0')
+            return true;
+    }
+    return false;
+}
+
+/* What AIStore's clients do not look at: {"dead":{id: Snode}, "dead_since":{id: ns}, "storage":{id: text}}, each if there is any. */
+static void
+ext_json(const struct smap *m, struct jw *w)
+{
+    bool gone = some_gone(m), storage = knows_storage(m);
+
+    if (!gone && !storage)
+        return;
+    jw_key(w, "ext");
+    jw_obj(w);
+    if (gone) {
+        jw_key(w, "dead");
+        map_json(m, -1, w);
+        jw_key(w, "dead_since");
+        jw_obj(w);
+        for (unsigned i = 0; i < m->nnodes; i++) {
+            if (m->nodes[i].dead_since != 0)
+                jw_ki64s(w, m->nodes[i].id, m->nodes[i].dead_since);
+        }
+        jw_obj_end(w);
+    }
+    if (storage) {
+        jw_key(w, "storage");
+        jw_obj(w);
+        for (unsigned i = 0; i < m->nnodes; i++) {
+            if (m->nodes[i].storage[0] != '\0')
+                jw_kstrz(w, m->nodes[i].id, m->nodes[i].storage);
+        }
+        jw_obj_end(w);
+    }
+    jw_obj_end(w);
+}
+
 void
 smap_json(const struct smap *m, struct jw *w)
 {
     jw_obj(w);
-    if (some_gone(m)) {
-        jw_key(w, "ext");
-        jw_obj(w);
-        jw_key(w, "dead");
-        map_json(m, -1, w);
-        jw_obj_end(w);
-    }
+    ext_json(m, w);
     jw_key(w, "pmap");
     map_json(m, ROLE_PROXY, w);
     jw_key(w, "proxy_si");
@@ -462,10 +499,23 @@ map_valid(const struct json_t *map)
     return map == NULL || json_is_null(map) || (json_is_object(map) && json_object_size(map) <= SMAP_MAX_NODES);
 }
 
+static void
+ext_from_json(const struct json_t *ext, struct smap *m)
+{
+    for (unsigned i = 0; i < m->nnodes; i++) {
+        struct snode *n = &m->nodes[i];
+
+        (void)str_copyz(json_text(json_object_get(ext, "storage"), n->id), n->storage, sizeof(n->storage));
+        if (n->flags & SNODE_DEAD)
+            (void)json_i64(json_object_get(json_object_get(ext, "dead_since"), n->id), &n->dead_since);
+    }
+}
+
 int
 smap_from_json(const struct json_t *j, struct smap **out, struct err *e)
 {
-    struct json_t *pmap = json_get_fold(j, "pmap"), *tmap = json_get_fold(j, "tmap"), *dead = json_object_get(json_get_fold(j, "ext"), "dead");
+    struct json_t *pmap = json_get_fold(j, "pmap"), *tmap = json_get_fold(j, "tmap");
+    struct json_t *ext = json_get_fold(j, "ext"), *dead = json_object_get(ext, "dead");
     struct json_t *psi = json_get_fold(j, "proxy_si"), *ver = json_get_fold(j, "version");
     char           primary[NODE_ID_MAX + 1] = "";
     struct smap   *m;
@@ -488,6 +538,7 @@ smap_from_json(const struct json_t *j, struct smap **out, struct err *e)
         rc = nodes_from_json(dead, -1, m, e);
     if (rc < 0)
         goto out;
+    ext_from_json(ext, m);
     smap_finish(m, primary);
     for (unsigned i = 1; i < m->nnodes; i++) {
         const struct snode *other = &m->nodes[i];

@@ -47,6 +47,9 @@ struct snode {
     uint64_t      flags;
     uint64_t      digest;                 /* id_digest */
     char          vkey[64];               /* verifying_key, base64; "" = none */
+    /* Ours, on the wire in the map's "ext" only. */
+    char          storage[16];            /* a target: which set of disks it has (nodecfg_storage); "" = not known */
+    int64_t       dead_since;             /* Unix ns; 0 = it is not dead */
 };
 
 struct smap {

@@ -98,6 +98,64 @@ a_node_that_comes_back_unchanged_makes_no_version(void **state)
 }
 
 static void
+the_dead_are_marked_and_those_who_return_are_not(void **state)
+{
+    struct cstate      *s = state_with_nodes();
+    uint64_t            v = s->cur->smap->version;
+    const struct snode *n;
+    char               *text;
+
+    (void)state;
+    assert_int_equal(-AIS_E_NONODE, apply(s, "{\"op\":\"node-dead\",\"id\":\"target-7\",\"now\":5}"));
+    assert_int_equal(-AIS_E_BADREQ, apply(s, "{\"op\":\"node-dead\",\"id\":\"proxy-01\",\"now\":5}"));
+    assert_int_equal(0, apply(s, "{\"op\":\"node-dead\",\"id\":\"target-1\",\"now\":1700000000000000005}"));
+    assert_int_equal(v + 1, s->cur->smap->version);
+    assert_int_equal(1, s->cur->smap->nactive);
+    assert_int_equal(1, s->cur->smap->ndead);
+    text = state_text(s);
+    assert_non_null(strstr(text, "\"dead_since\":{\"target-1\":\"1700000000000000005\"}"));
+    assert_int_equal(0, cstate_restore(s, str_z(text), &err));
+    free(text);
+    n = smap_find(s->cur->smap, STR_LIT("target-1"));
+    assert_true(n->dead_since == 1700000000000000005);
+    assert_int_equal(0, apply(s, "{\"op\":\"node-dead\",\"id\":\"target-1\",\"now\":9}")); /* twice is once */
+    assert_int_equal(v + 1, s->cur->smap->version);
+    assert_int_equal(0, apply(s, "{\"op\":\"node-add\",\"node\":" NODE("target", "target-1", "0009") "}")); /* it moved, and is dead still */
+    n = smap_find(s->cur->smap, STR_LIT("target-1"));
+    assert_true((n->flags & SNODE_DEAD) != 0 && n->dead_since == 1700000000000000005);
+    assert_int_equal(-AIS_E_CONFLICT, apply(s, "{\"op\":\"node-add\",\"node\":" NODE("target", "target-9", "0009") "}"));
+    assert_non_null(strstr(err.text, "which is dead"));
+    assert_int_equal(0, apply(s, "{\"op\":\"node-alive\",\"id\":\"target-1\"}"));
+    assert_int_equal(v + 3, s->cur->smap->version);
+    assert_int_equal(2, s->cur->smap->nactive);
+    assert_int_equal(0, smap_find(s->cur->smap, STR_LIT("target-1"))->dead_since);
+    cstate_free(s);
+}
+
+static void
+a_target_with_other_disks_is_refused_once_there_are_buckets(void **state)
+{
+    struct cstate *s = state_with_nodes();
+    char          *text;
+
+    (void)state;
+    assert_int_equal(0, apply(s, "{\"op\":\"node-add\",\"storage\":\"one\",\"node\":" NODE("target", "target-1", "0002") "}"));
+    assert_string_equal("one", smap_find(s->cur->smap, STR_LIT("target-1"))->storage); /* it was not known before */
+    assert_int_equal(0, apply(s, "{\"op\":\"node-add\",\"storage\":\"two\",\"node\":" NODE("target", "target-1", "0002") "}"));
+    assert_int_equal(0, apply(s, "{\"op\":\"bck-create\"," BCK("b") ",\"now\":1}"));
+    assert_int_equal(-AIS_E_CONFLICT, apply(s, "{\"op\":\"node-add\",\"storage\":\"one\",\"node\":" NODE("target", "target-1", "0002") "}"));
+    assert_non_null(strstr(err.text, "t[target-1] has other disks than before (storage id \"one\", it was \"two\")"));
+    assert_int_equal(0, apply(s, "{\"op\":\"node-add\",\"node\":" NODE("target", "target-1", "0002") "}")); /* an older version says nothing */
+    text = state_text(s);
+    assert_int_equal(0, cstate_restore(s, str_z(text), &err));
+    free(text);
+    assert_string_equal("two", smap_find(s->cur->smap, STR_LIT("target-1"))->storage);
+    assert_int_equal(0, apply(s, "{\"op\":\"node-remove\",\"id\":\"target-1\"}"));
+    assert_int_equal(0, apply(s, "{\"op\":\"node-add\",\"storage\":\"one\",\"node\":" NODE("target", "target-1", "0002") "}"));
+    cstate_free(s);
+}
+
+static void
 an_address_or_id_of_another_node_is_refused(void **state)
 {
     struct cstate *s = state_with_nodes();
@@ -548,6 +606,8 @@ main(void)
         cmocka_unit_test(a_cluster_begins_once),
         cmocka_unit_test(the_primary_is_in_the_map_and_in_the_configuration),
         cmocka_unit_test(a_node_that_comes_back_unchanged_makes_no_version),
+        cmocka_unit_test(the_dead_are_marked_and_those_who_return_are_not),
+        cmocka_unit_test(a_target_with_other_disks_is_refused_once_there_are_buckets),
         cmocka_unit_test(an_address_or_id_of_another_node_is_refused),
         cmocka_unit_test(maintenance_survives_a_restart_of_the_node),
         cmocka_unit_test(the_primary_cannot_be_removed_others_can),

@@ -9,8 +9,10 @@
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 
 #include "core/core_impl.h"
+#include "core/lease.h"
 #include "codec/jw.h"
 #include "run/disk.h"
 #include "base/assert.h"
@@ -90,6 +92,20 @@ node_files(struct fixture *f, int i, const char *key)
     file_write(d, "ais_local.json", local, 0644);
     if (key != NULL)
         file_write(d, ".ais.cluster_key", key, 0600);
+}
+
+/* The node as above with two given mountpaths. */
+static void
+node_files_two_disks(struct fixture *f, int i, const char *one, const char *two)
+{
+    auto_free char *d = xasprintf("%s/%d", f->dir, i);
+    auto_free char *local = xasprintf(
+        "{\"confdir\":\"%s\",\"log_dir\":\"%s/log\",\"fspaths\":{\"%s\":\"a\",\"%s\":\"a\"},\"test_fspaths\":{\"count\":0},"
+        "\"host_net\":{\"hostname\":\"127.0.0.1\",\"hostname_intra_control\":\"127.0.0.1\",\"hostname_intra_data\":\"127.0.0.1\","
+        "\"port\":\"%u\",\"port_intra_control\":\"%u\",\"port_intra_data\":\"%u\"}}",
+        d, d, one, two, f->port[i][0], f->port[i][1], f->port[i][2]);
+
+    file_write(d, "ais_local.json", local, 0644);
 }
 
 static int
@@ -208,6 +224,16 @@ change_run(void *arg)
 
     err_clear(&c->e);
     c->rc = c->destroy ? meta_bck_destroy(c->n, &b, &c->e) : meta_bck_create(c->n, &b, NULL, &c->e);
+}
+
+static void
+remove_run(void *arg)
+{
+    struct change *c = arg;
+    const struct str id = STR_LIT("target-node-2");
+
+    err_clear(&c->e);
+    c->rc = meta_nodes_remove(c->n, &id, 1, &c->e);
 }
 
 static int
@@ -720,6 +746,159 @@ a_configuration_directory_of_another_making_is_adopted(void **state)
     fx_free(f);
 }
 
+static unsigned
+dead_of(struct node *n)
+{
+    struct views v;
+    unsigned     nd;
+
+    views_of(n, &v);
+    nd = v.smap->ndead;
+    views_put(&v);
+    return nd;
+}
+
+static void
+a_target_that_is_gone_is_marked_dead_and_comes_back_as_itself(void **state)
+{
+    struct fixture *f = fx_cluster();
+    struct views    v;
+    int64_t         t0;
+
+    (void)state;
+    assert_int_equal(0, bck_change(f, 0, "b", false));
+    node_down(f, 2);
+    t0 = clock_mono();
+    for (int k = 0; k < 2; k++)
+        WITHIN(dead_of(f->node[k]) == 1);
+    assert_in_range(clock_mono() - t0, SEC_NS(2), SEC_NS(5)); /* not before its lease ran out, counted from its last keepalive */
+    views_of(f->node[1], &v);
+    assert_int_equal(1, v.smap->nactive);
+    assert_int_equal(3, v.smap->nnodes);
+    assert_int_equal(1, v.rmd->nchain);
+    views_put(&v);
+    WITHIN(lease_in_force(f->node[1]) > 0);
+    assert_int_equal(0, node_up(f, 2));
+    WITHIN(has_flag(f->node[2], NODE_NODE_STARTED));
+    for (int k = 0; k < 3; k++)
+        WITHIN(dead_of(f->node[k]) == 0);
+    for (int k = 1; k < 3; k++) {
+        struct err e = { .code = 0 };
+
+        WITHIN(lease_check(f->node[k], &e) == 0);
+    }
+    fx_free(f);
+}
+
+static void
+every_target_knows_the_map_in_force_soon_after_a_change(void **state)
+{
+    struct fixture *f = fx_cluster();
+    struct views    v;
+    uint64_t        version;
+    int64_t         t0;
+
+    (void)state;
+    node_files(f, 3, KEY_A);
+    assert_int_equal(0, node_up(f, 3)); /* changes the map */
+    WITHIN(nodes_of(f->node[0]) == 4);
+    t0 = clock_mono();
+    views_of(f->node[0], &v);
+    version = v.smap->version;
+    views_put(&v);
+    for (int k = 1; k < 3; k++)
+        WITHIN(lease_in_force(f->node[k]) >= version);
+    assert_in_range(clock_mono() - t0, 0, MSEC_NS(500)); /* and not by a keepalive only */
+    fx_free(f);
+}
+
+static void
+a_target_without_its_primary_stops_serving(void **state)
+{
+    struct fixture *f = fx_cluster();
+    struct err      e = { .code = 0 };
+
+    (void)state;
+    assert_int_equal(0, lease_check(f->node[1], &e));
+    node_down(f, 0);
+    assert_int_equal(0, lease_check(f->node[1], &e));
+    WITHIN(lease_check(f->node[1], &e) == -AIS_E_UNAVAIL);
+    assert_int_equal(0, node_up(f, 0));
+    WITHIN(lease_check(f->node[1], &e) == 0);
+    fx_free(f);
+}
+
+static void
+wipe(struct fixture *f, int i)
+{
+    auto_free char *d = xasprintf("%s/data/mp1/%d", f->dir, i);
+
+    assert_int_equal(0, nftw(d, test_rm, 16, FTW_DEPTH | FTW_PHYS));
+}
+
+static void
+a_target_whose_disks_were_wiped_is_refused_until_it_is_removed(void **state)
+{
+    struct fixture *f = fx_cluster();
+    struct change   c = { .n = f->node[0] };
+
+    (void)state;
+    node_down(f, 2);
+    wipe(f, 2);
+    assert_int_equal(0, node_up(f, 2)); /* no bucket: nothing can be lost */
+    WITHIN(has_flag(f->node[2], NODE_NODE_STARTED));
+    assert_int_equal(0, bck_change(f, 0, "b", false));
+    node_down(f, 2);
+    wipe(f, 2);
+    assert_int_equal(0, node_up(f, 2));
+    WITHIN(was_refused(f->node[0], "target-node-2"));
+    assert_false(has_flag(f->node[2], NODE_NODE_STARTED));
+    on_fiber(c.n->run, 0, remove_run, &c);
+    assert_int_equal(0, c.rc);
+    WITHIN(has_flag(f->node[2], NODE_NODE_STARTED));
+    WITHIN(nodes_of(f->node[1]) == 3 && dead_of(f->node[1]) == 0);
+    fx_free(f);
+}
+
+static void
+a_disk_of_another_life_stops_the_start(void **state)
+{
+    struct fixture *f = fx_cluster();
+    auto_free char *one = xasprintf("%s/data/mp1/2", f->dir), *d = xasprintf("%s/2", f->dir);
+    auto_free char *two = xasprintf("%s/other", f->dir), *local = xasprintf("%s/ais_local.json", d);
+
+    (void)state;
+    node_down(f, 2);
+    assert_int_equal(0, mkdir(two, 0755));
+    assert_int_equal(0, setxattr(two, "user.ais.storage_id", "otherlife", 9, 0));
+    node_files_two_disks(f, 2, one, two);
+    assert_int_equal(-AIS_E_INVAL, node_up(f, 2));
+    assert_non_null(strstr(f->err.text, "from another life of this target"));
+    assert_int_equal(0, removexattr(two, "user.ais.storage_id")); /* one that is new is taken in */
+    assert_int_equal(0, node_up(f, 2));
+    WITHIN(has_flag(f->node[2], NODE_NODE_STARTED));
+    fx_free(f);
+}
+
+static void
+a_target_of_another_cluster_is_refused(void **state)
+{
+    struct fixture *f = fx_cluster();
+    auto_free char *d = xasprintf("%s/2", f->dir);
+    struct mset    *m = mset_new(conf_default());
+
+    (void)state;
+    node_down(f, 2);
+    mset_set_smap(m, smap_new("cluster-of-others"));
+    m->smap->version = 7;
+    assert_int_equal(0, mset_store(m, MI_SMAP, d));
+    mset_put(m);
+    assert_int_equal(0, node_up(f, 2));
+    WITHIN(was_refused(f->node[0], "target-node-2"));
+    assert_false(has_flag(f->node[2], NODE_NODE_STARTED));
+    fx_free(f);
+}
+
 static void
 a_lost_metadata_log_is_not_replaced_silently(void **state)
 {
@@ -759,6 +938,12 @@ main(void)
         cmocka_unit_test(settings_of_one_node_are_its_own_and_persist),
         cmocka_unit_test(a_configuration_directory_of_another_making_is_adopted),
         cmocka_unit_test(a_lost_metadata_log_is_not_replaced_silently),
+        cmocka_unit_test(a_target_that_is_gone_is_marked_dead_and_comes_back_as_itself),
+        cmocka_unit_test(every_target_knows_the_map_in_force_soon_after_a_change),
+        cmocka_unit_test(a_target_without_its_primary_stops_serving),
+        cmocka_unit_test(a_target_whose_disks_were_wiped_is_refused_until_it_is_removed),
+        cmocka_unit_test(a_disk_of_another_life_stops_the_start),
+        cmocka_unit_test(a_target_of_another_cluster_is_refused),
     };
 
     signal(SIGPIPE, SIG_IGN);
