@@ -13,6 +13,7 @@ const struct group groups[] = {
     { "object",     NULL,                                                        get_cmds,        &get_ncmds },
     { "object",     NULL,                                                        object_cmds,     &object_ncmds },
     { "show",       "the cluster, its nodes, storage, configuration, buckets, objects", show_cmds, &show_ncmds },
+    { "job",        "start, stop, show jobs, and wait for them",                 job_cmds,        &job_ncmds },
     { "config",     "show and change configuration",                             config_cmds,     &config_ncmds },
     { "log",        "show and fetch the nodes' logs",                            log_cmds,        &log_ncmds },
     { "storage",    "mountpaths, their space and their indexes",                 storage_cmds,    &storage_ncmds },
