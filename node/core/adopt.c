@@ -275,7 +275,10 @@ publish(struct node *n, const struct mset *m)
     views_publish(n, m, conf);
 }
 
-/* Returns the first refusal of a hook; the other items are adopted all the same. */
+/*
+ * Returns the first failure of a hook. All items are adopted all the same: what is agreed is agreed, and the role goes on trying; who asked for
+ * the change is told and may take it back.
+ */
 static int
 adopt_one(struct node *n, const struct adopt_req *q)
 {
@@ -291,12 +294,11 @@ adopt_one(struct node *n, const struct adopt_req *q)
         err_clear(&e);
         one = hook(n, (enum mitem)i, q->first ? NULL : cur, q->offer, &e);
         if (one < 0) {
-            log_error("new metadata is refused", { "what", LZ(mitem_name[i]) },
+            log_error("new metadata cannot be followed at once", { "what", LZ(mitem_name[i]) },
                       { "version", LU64(mset_version(q->offer, (enum mitem)i)) }, { "error", LZ(err_fill(&e, one) < 0 ? e.text : "") });
             if (rc == 0 && q->e != NULL)
                 *q->e = e;
             rc = rc == 0 ? one : rc;
-            continue;
         }
         mset_take_item(next, (enum mitem)i, q->offer);
         mb->from[i] = q->fence;

@@ -13,6 +13,7 @@
 #include "codec/jw.h"
 #include "net/tls.h"
 #include "run/offload.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/util.h"
 
@@ -498,6 +499,25 @@ h_node_fibers(struct req *r)
     sbuf_fini(&j.b);
 }
 
+/* PUT /debug/failpoints, body as in failpoint.h: for tests, in builds that have them, from this machine. */
+void
+h_node_failpoints(struct req *r)
+{
+    struct err e;
+    int        rc = 0;
+
+    if (!failpoint_compiled_in())
+        return h_not_implemented(r, "fail points: not compiled in");
+    if (!req_is_loopback(r))
+        rc = err_set(&e, AIS_E_FORBIDDEN, "from this machine only");
+    else if (failpoint_arm(r->body) < 0)
+        rc = err_set(&e, AIS_E_BADREQ, "malformed list of fail points");
+    if (rc < 0)
+        resp_err(r, rc, &e);
+    else
+        resp_empty(r, 200);
+}
+
 void
 h_node_not_found(struct req *r)
 {
@@ -519,6 +539,7 @@ const struct route node_common_routes[] = {
     { M_PUT,    "/v1/daemon",               h_node_daemon_put,      R_ALL | R_INTRA },
     { M_GET,    "/metrics",                 h_node_metrics,         R_PUB | R_EARLY },
     { M_GET,    "/debug/fibers",            h_node_fibers,          R_PUB | R_EARLY },
+    { M_PUT,    "/debug/failpoints",        h_node_failpoints,      R_PUB | R_EARLY },
     { M_POST,   "/v1/auth/hello",           h_auth_hello,           R_CONTROL | R_DATA | R_EARLY | R_NOFENCE | R_STREAM },
     { M_POST,   "/v1/auth/prove",           h_auth_prove,           R_CONTROL | R_DATA | R_EARLY | R_NOFENCE | R_STREAM },
     { M_PUT,    "/v1/metasync",             h_node_metasync,        R_CONTROL | R_INTRA | R_EARLY },

@@ -142,7 +142,7 @@ int  conf_local_custom(struct node *n, const struct cluster_conf *base, const ch
 
 /* Handlers. */
 handler_f h_node_metasync, h_node_autoreg, h_node_keepalive;
-handler_f h_node_daemon_setconf, h_node_metrics, h_node_fibers;
+handler_f h_node_daemon_setconf, h_node_metrics, h_node_fibers, h_node_failpoints;
 void      h_node_log(struct req *r); /* what=log */
 handler_f h_node_not_found;
 

@@ -12,6 +12,7 @@
 #include "core/core_impl.h"
 
 #include "codec/jw.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/util.h"
 
@@ -69,9 +70,11 @@ propose(struct node *n, struct sbuf *b, struct jw *w, struct err *e)
     sbuf_fini(b);
     if (rc < 0)
         return rc;
+    FAIL_POINT("meta.after_propose", return err_set(e, AIS_E_INTERNAL, "fail point"));
     m = cstate_get(n->member->cstate);
     rc = adopt(n, m, ITEMS_ALL, cons_fence(n->cons), e);
     mset_put(m);
+    FAIL_POINT("meta.after_adopt", return err_set(e, AIS_E_INTERNAL, "fail point"));
     return rc;
 }
 
@@ -86,6 +89,7 @@ propose_all(struct node *n, struct sbuf *b, struct jw *w, struct err *e)
         return rc;
     err_clear(&refused);
     peers_sync(n, &refused);
+    FAIL_POINT("meta.before_answer", return err_set(e, AIS_E_INTERNAL, "fail point"));
     if (refused.code != 0) {
         if (e != NULL)
             *e = refused;
@@ -299,6 +303,7 @@ bck_create_undo(struct node *n, const struct bck *b, int64_t created, const stru
     int         rc;
 
     err_clear(&e);
+    FAIL_POINT("meta.before_undo", return);
     cmd_begin(&buf, &w, "bck-destroy");
     cmd_bck(&w, b);
     jw_ki64(&w, "created", created);

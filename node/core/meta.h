@@ -53,6 +53,8 @@ int meta_reb_end(struct node *n, uint64_t reb, bool aborted, struct err *e);
  * What a role does when a new snapshot is adopted, before it is published to requests: a target makes and destroys bucket
  * directories when the BMD changes. Set once, before the node joins. May park. old is NULL when this node knew none before: at its start,
  * and at its first join. A target then takes its disks as they are (buckets may lie on them already: store_bck_adopt).
+ *
+ * What fails is reported to whoever made the change, and adopted all the same: the hook's owner has to go on trying.
  */
 struct meta_hooks {
     int (*on_bmd)(struct node *n, struct bmd *old, struct bmd *nw, struct err *e);

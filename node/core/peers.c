@@ -18,6 +18,7 @@
 
 #include "codec/jw.h"
 #include "base/assert.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/util.h"
 
@@ -323,6 +324,7 @@ push_result(struct node *n, struct peer *p, const struct pushed *d, int rc, cons
     bool           more = false, rose = false;
     uint64_t       seq = d->seq;
 
+    FAIL_POINT("peers.after_push", (void)0);
     MUST(pthread_mutex_lock(&m->mtx));
     if (rc == 0) {
         if (d->sent) {

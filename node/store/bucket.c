@@ -8,9 +8,11 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/util.h"
 #include "store/store_impl.h"
@@ -99,11 +101,112 @@ unknow(struct store *s, uint64_t bid)
 
 /* --- folders and adoption --- */
 
+/*
+ * A bucket's folder carries its id, the recovery epoch and the cluster that this is of: of two buckets that had the same name one after the other
+ * it tells whose folder it is. None: Go AIStore made it, or we did before there were stamps.
+ */
+#define BID_XATTR "user.ais.bid"
+
+struct stamp {
+    uint32_t epoch;
+    uint64_t bid;
+    char     cluster[40];
+};
+
+/* What a folder of that bucket carries when it is made now. */
+static struct stamp
+stamp_now(struct store *s, uint64_t bid)
+{
+    struct stamp t = { .epoch = atomic_load(&s->epoch), .bid = bid };
+
+    pthread_mutex_lock(&s->mp_mtx);
+    memcpy(t.cluster, s->cluster, sizeof(t.cluster));
+    pthread_mutex_unlock(&s->mp_mtx);
+    return t;
+}
+
+/* False: no stamp, or no folder. */
+static bool
+stamp_get(const char *dir, struct stamp *t)
+{
+    char       text[128];
+    ssize_t    n = getxattr(dir, BID_XATTR, text, sizeof(text));
+    struct str rest = str_from(text, n > 0 ? (size_t)n : 0), part;
+    uint64_t   epoch;
+
+    *t = (struct stamp){ .epoch = 0 };
+    if (!str_split(&rest, ' ', &part) || !str_u64(part, &epoch) || epoch > UINT32_MAX || !str_split(&rest, ' ', &part) ||
+        !str_u64(part, &t->bid))
+        return false;
+    t->epoch = (uint32_t)epoch;
+    return str_copyz(rest, t->cluster, sizeof(t->cluster));
+}
+
+static int
+stamp_set(const char *dir, const struct stamp *t)
+{
+    char text[128];
+    int  n = snprintf(text, sizeof(text), "%u %llu %s", t->epoch, (unsigned long long)t->bid, t->cluster);
+
+    return setxattr(dir, BID_XATTR, text, (size_t)n, 0) < 0 ? err_from_errno(errno) : 0;
+}
+
+/* In the same history the id tells which one came first. */
+static bool
+same_history(const struct stamp *a, const struct stamp *b)
+{
+    return a->epoch == b->epoch && strcmp(a->cluster, b->cluster) == 0;
+}
+
+/*
+ * What an earlier bucket of that name left here goes first: nothing of it must ever be taken for the new one's. What a cluster did not destroy,
+ * as far as this one knows, is not removed.
+ */
+static int
+folder_claim(struct mpath *m, const struct bck *b, struct err *e)
+{
+    struct stamp had, now = stamp_now(m->store, b->bid);
+    char         path[FQN_MAX];
+    int          rc = layout_bck(m->path, b, path);
+
+    if (rc < 0 || !stamp_get(path, &had) || (had.bid == now.bid && strcmp(had.cluster, now.cluster) == 0))
+        return 0;
+    if (!same_history(&had, &now) || (had.bid & ~BID_AIS) > (now.bid & ~BID_AIS))
+        return err_set(e, AIS_E_CONFLICT, "%s is of another bucket of that name (id %llx of cluster \"%s\", recovery epoch %u): move it away",
+                       path, (unsigned long long)had.bid, had.cluster, had.epoch);
+    log_warn("the folder of an earlier bucket of that name is removed", { "path", LZ(path) });
+    rc = trash_dir(m, path);
+    return rc < 0 ? err_set(e, -rc, "cannot remove %s: %s", path, err_text(rc)) : 0;
+}
+
+static int
+folder_stamp(struct mpath *m, const struct bck *b, struct err *e)
+{
+    struct stamp t;
+    char         path[FQN_MAX];
+    int          rc = layout_bck(m->path, b, path);
+
+    if (rc < 0 || stamp_get(path, &t))
+        return 0;
+    t = stamp_now(m->store, b->bid);
+    rc = stamp_set(path, &t);
+    return rc < 0 ? err_set(e, -rc, "cannot stamp %s: %s", path, err_text(rc)) : 0;
+}
+
+void
+store_set_cluster(struct store *s, const char *uuid)
+{
+    pthread_mutex_lock(&s->mp_mtx);
+    snprintf(s->cluster, sizeof(s->cluster), "%s", uuid);
+    pthread_mutex_unlock(&s->mp_mtx);
+}
+
 static int
 bck_dirs(struct mpath *m, const struct bck *b, struct err *e)
 {
     char path[FQN_MAX];
 
+    FAIL_POINT("bck.dirs", return err_set(e, -failpoint_error(-AIS_E_IO), "fail point"));
     for (int ct = 0; ct < CT_NTYPES; ct++) {
         int rc = layout_ct(m->path, b, (enum ct)ct, path);
 
@@ -112,7 +215,8 @@ bck_dirs(struct mpath *m, const struct bck *b, struct err *e)
         if (rc < 0)
             return err_set(e, -rc, "cannot make %s: %s", path, err_text(rc));
     }
-    return 0;
+    FAIL_POINT("bck.before_stamp", return err_set(e, -failpoint_error(-AIS_E_IO), "fail point"));
+    return folder_stamp(m, b, e);
 }
 
 /* Left over from a process that is gone: nobody was answered. */
@@ -123,7 +227,7 @@ sweep_work(struct mpath *m, const struct bck *b)
 
     if (layout_ct(m->path, b, CT_WORK, path) < 0 || rmdir(path) == 0)
         return; /* nearly always empty */
-    trash_dir(m, path);
+    (void)trash_dir(m, path);
 }
 
 struct bck_job {
@@ -172,10 +276,11 @@ static int
 bck_open_fn(struct cjob *c)
 {
     struct bck_job *j = c->arg;
-    int             rc;
+    int             rc = folder_claim(c->m, j->b, j->e);
 
-    rc = j->adopt && !atomic_load(&c->m->adopted) ? adopt_on(c->m, j) : bck_dirs(c->m, j->b, j->e);
-    return rc;
+    if (rc < 0)
+        return rc;
+    return j->adopt && !atomic_load(&c->m->adopted) ? adopt_on(c->m, j) : bck_dirs(c->m, j->b, j->e);
 }
 
 static int
@@ -402,10 +507,11 @@ destroy_fn(struct cjob *c)
 {
     const struct bck *b = c->arg;
     char              path[FQN_MAX];
+    struct stamp      t;
 
-    if (layout_bck(c->m->path, b, path) > 0)
-        trash_dir(c->m, path);
-    return 0;
+    if (layout_bck(c->m->path, b, path) < 0 || (stamp_get(path, &t) && t.bid != b->bid))
+        return 0; /* another bucket of that name */
+    return trash_dir(c->m, path);
 }
 
 int
@@ -425,6 +531,60 @@ store_bck_destroy(struct store *s, const struct bck *b, struct err *e)
     forget_start(s, NULL, b->bid);
     trash_sweep(s);
     return first < 0 ? err_fill(e, first) : 0;
+}
+
+/* --- what was destroyed and lies here still --- */
+static void
+sweep_folder(struct mpath *m, const char *path, uint64_t bmd_ver)
+{
+    struct stamp t, now = stamp_now(m->store, 0);
+
+    if (!stamp_get(path, &t) || !same_history(&t, &now) || (t.bid & ~BID_AIS) > bmd_ver || bck_known(m->store, t.bid) != NULL)
+        return;
+    log_warn("the folder of a bucket that was destroyed is removed", { "path", LZ(path) });
+    (void)trash_dir(m, path);
+}
+
+/* Folders in dir, and in those of namespaces: their names begin with '@' or '#'. */
+static void
+sweep_folders(struct mpath *m, const char *dir, bool top, uint64_t bmd_ver)
+{
+    DIR           *d = opendir(dir);
+    struct dirent *de;
+    char           path[FQN_MAX];
+
+    while (d != NULL && (de = readdir(d)) != NULL) {
+        if (de->d_name[0] == '.' || snprintf(path, sizeof(path), "%s/%s", dir, de->d_name) >= FQN_MAX)
+            continue;
+        if (top && (de->d_name[0] == '@' || de->d_name[0] == '#'))
+            sweep_folders(m, path, false, bmd_ver);
+        else
+            sweep_folder(m, path, bmd_ver);
+    }
+    if (d != NULL)
+        closedir(d);
+}
+
+static int
+sweep_fn(struct cjob *c)
+{
+    char dir[FQN_MAX];
+
+    for (int p = 0; p < PROV_NPROVS; p++) {
+        snprintf(dir, sizeof(dir), "%s/@%s", c->m->path, provider_name((enum provider)p));
+        sweep_folders(c->m, dir, true, *(const uint64_t *)c->arg);
+    }
+    return 0;
+}
+
+void
+store_bck_sweep(struct store *s, uint64_t bmd_ver)
+{
+    for (unsigned i = 0; i < s->n; i++) {
+        if (atomic_load(&s->mpaths[i]->state) == MPATH_OK)
+            (void)commit_fn(s->mpaths[i], sweep_fn, &bmd_ver);
+    }
+    trash_sweep(s);
 }
 
 void

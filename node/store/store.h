@@ -52,6 +52,9 @@ void store_close(struct store *s);
 /* The fencing part of generations of new commits; see struct gen. Any thread. */
 void store_set_fence(struct store *s, uint32_t epoch, uint64_t term, uint64_t smap_ver);
 
+/* Whose buckets these are; before the first of them is told. Any thread. */
+void store_set_cluster(struct store *s, const char *uuid);
+
 /* --- buckets --- */
 /* Make the bucket's directories on every mountpath and register its id. Idempotent. */
 int store_bck_create(struct store *s, const struct bck *b, struct err *e);
@@ -64,6 +67,9 @@ int store_bck_adopt(struct store *s, const struct bck *b, struct err *e);
 /* After the last adopt: recovery is over, checkpoints begin; nothing is changed before. Rows of buckets that nobody told us of are
  * forgotten, their directories are logged and left alone. Idempotent. */
 int store_adopted(struct store *s, struct err *e);
+/* Remove the folders of buckets that were destroyed, but could not be removed then: known by their stamp to be of this recovery epoch and
+ * not younger than that BMD, which has told of all its buckets. */
+void store_bck_sweep(struct store *s, uint64_t bmd_ver);
 struct bck_sum {
     uint64_t objects, bytes;         /* objects and their sizes, by the index */
     uint64_t on_disk;                /* sizes in blocks of 4 KiB; neither copies nor metadata are counted yet */

@@ -172,6 +172,7 @@ struct store {
     struct known_bck *bcks, *bcks_gone;
     struct forget    *forgets;    /* rows that go; mp_mtx */
     bool              forgetting; /* somebody works on that; mp_mtx */
+    char              cluster[40]; /* whose buckets these are; mp_mtx */
     _Atomic unsigned  sweeps;     /* how often the trash was asked to be swept since the last sweep began */
     struct nlocks     names;
     struct shard      shards[SHARDS];
@@ -209,7 +210,7 @@ void          reserve_make(struct mpath *m);   /* space for the index on a full 
 bool          reserve_free(struct mpath *m);   /* true when some was freed */
 
 /* --- trash.c --- */
-void trash_dir(struct mpath *m, const char *path); /* rename away now, remove in the background; blocks shortly */
+int trash_dir(struct mpath *m, const char *path); /* rename away now, remove in the background; blocks shortly. 0 also when it is not there */
 void trash_sweep(struct store *s);
 
 /* --- rebuild.c --- */

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/util.h"
 #include "store/store_impl.h"
@@ -165,7 +166,7 @@ trash_sweep(struct store *s)
     offload_async(s->run, sweep_blocking, s);
 }
 
-void
+int
 trash_dir(struct mpath *m, const char *path)
 {
     char        to[FQN_MAX];
@@ -173,6 +174,9 @@ trash_dir(struct mpath *m, const char *path)
 
     snprintf(to, sizeof(to), "%s/" TRASH_DIR "/%s.%llx.%x", m->path, base == NULL ? path : base + 1,
              (unsigned long long)clock_real(), (unsigned)atomic_fetch_add(&m->seq, 1));
-    if (rename(path, to) < 0 && errno != ENOENT)
-        log_warn("cannot move to trash", { "path", LZ(path) }, { "error", LZ(strerror(errno)) });
+    FAIL_POINT("trash.rename", return failpoint_error(-AIS_E_IO));
+    if (rename(path, to) == 0 || errno == ENOENT)
+        return 0;
+    log_warn("cannot move to trash", { "path", LZ(path) }, { "error", LZ(strerror(errno)) });
+    return err_from_errno(errno);
 }

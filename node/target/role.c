@@ -88,12 +88,16 @@ adopt_all(struct node *n, const struct bmd *m, struct err *e)
 
     if (m->uuid[0] == '\0')
         return 0;
+    store_set_cluster(n->store, m->uuid);
     for (i = 0; i < m->n; i++) {
         rc = store_bck_adopt(n->store, &m->sorted[i]->bck, e);
         if (rc < 0)
             return rc;
     }
-    return store_adopted(n->store, e);
+    rc = store_adopted(n->store, e);
+    if (rc == 0)
+        store_bck_sweep(n->store, m->version);
+    return rc;
 }
 
 /* What new generations begin with. smap_ver: of a map that was adopted, 0 = none came; versions rise within an epoch only. */
@@ -141,6 +145,7 @@ target_stop(struct node *n)
     if (t == NULL)
         return;
     frag_stop(t);
+    bckwork_stop(t);
     xreg_free(n->jobs);
     n->jobs = NULL;
     if (n->store != NULL)
@@ -175,39 +180,12 @@ target_start(struct node *n, struct err *e)
 
 /* --- cluster metadata changes --- */
 
-/* In the other map, and the same bucket: one that was destroyed and made again has another id. */
-static bool
-bmd_has(const struct bmd *m, const struct bck *b)
-{
-    const struct bucket *k = m != NULL ? bmd_find(m, b) : NULL;
-
-    return k != NULL && k->bck.bid == b->bid;
-}
-
 static int
 target_on_bmd(struct node *n, struct bmd *old, struct bmd *nw, struct err *e)
 {
-    unsigned i;
-    int      rc;
-
     if (n->store == NULL) /* not started yet: start adopts what is current then */
         return 0;
-    if (old == NULL)
-        return adopt_all(n, nw, e);
-    for (i = 0; i < old->n; i++)
-        if (!bmd_has(nw, &old->sorted[i]->bck)) {
-            (void)xreg_stop(n->jobs, &(struct xfilter){ .kind = X_ANY, .bck = &old->sorted[i]->bck }, "bucket is gone");
-            rc = store_bck_destroy(n->store, &old->sorted[i]->bck, e);
-            if (rc < 0)
-                log_error("bucket not destroyed", { "bucket", LSTR(old->sorted[i]->bck.name) }, { "error", LZ(err_text(rc)) });
-        }
-    for (i = 0; i < nw->n; i++)
-        if (!bmd_has(old, &nw->sorted[i]->bck)) {
-            rc = store_bck_create(n->store, &nw->sorted[i]->bck, e);
-            if (rc < 0)
-                return rc;
-        }
-    return 0;
+    return old == NULL ? adopt_all(n, nw, e) : bckwork_follow(n, old, nw, e);
 }
 
 static int

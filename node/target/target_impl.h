@@ -37,6 +37,9 @@ struct target {
     struct {
         uint64_t bid, smap_ver;
     } nofrags[32];               /* buckets of which nobody has fragments */
+    struct going   *going;       /* buckets whose folders are still to be thrown away; control loop only */
+    bool            unmade;      /* not all buckets have their folders; control loop only */
+    _Atomic bool    retrying;    /* bckwork.c's fiber runs */
     _Atomic bool    settled, settling, stopping; /* frag.c's fiber was begun; it runs; it shall end */
 };
 
@@ -124,6 +127,11 @@ void frag_say(struct req *r, const struct objreq *o, bool exists);
 /* Tell all owners what this target has fragments of, in the background, once. Any thread. */
 void frag_settle(struct node *n);
 void frag_stop(struct target *t); /* blocks */
+
+/* --- bckwork.c --- */
+/* Folders as nw wants them, seen from old. What fails is returned (the first of it) and tried again. May park. */
+int  bckwork_follow(struct node *n, const struct bmd *old, const struct bmd *nw, struct err *e);
+void bckwork_stop(struct target *t); /* blocks */
 
 /* --- mpath.c --- */
 int      places_refresh(struct target *t);
