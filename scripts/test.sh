@@ -162,7 +162,7 @@ tier_clients() {
 
 tier_torture() {
     head1 torture
-    build release || return
+    build release && build asan || return
     local t
     for t in tests/torture/*_test.sh; do
         [ -e "$t" ] || continue
