@@ -13,17 +13,16 @@
 #include <stdio.h>
 
 #include "base/assert.h"
-#include "base/hmap.h"
 #include "base/log.h"
 #include "base/util.h"
 #include "codec/jw.h"
 #include "core/conf.h"
 #include "core/rmd.h"
 #include "proxy/ic.h"
+#include "proxy/listener.h"
 #include "proxy/proxy_impl.h"
 #include "run/fiber.h"
 
-#define ERRS_MAX     4
 #define KEEP_NS      SEC_NS(180)
 #define KEEP_LIST_NS SEC_NS(10)
 #define LISTENERS_MAX 32768
@@ -33,35 +32,6 @@
 #define APPEAR_POLL  MSEC_NS(100)
 #define SNAP_MAX     (64 * KIB)
 #define BUNDLE_MAX   (64 * MIB)
-
-/* A target of a job. */
-struct src {
-    char    id[NODE_ID_MAX + 1];
-    bool    active;      /* has not reported the end */
-    int64_t heard;       /* mono; 0 = never */
-};
-
-struct lbck {
-    enum provider provider;
-    char          name[BCK_NAME_MAX + 1], ns_uuid[BCK_NAME_MAX + 1], ns_name[BCK_NAME_MAX + 1];
-};
-
-struct listener {
-    struct hnode node;
-    char         id[XID_MAX];
-    enum xkind   kind;
-    char         cause[32];
-    bool         has_bck;
-    struct lbck  bck;
-    unsigned     nsrcs, nactive;
-    struct src  *srcs;
-    int64_t      added;    /* mono, here */
-    int64_t      ended;    /* Unix ns; 0 = runs */
-    int64_t      polled;   /* mono */
-    bool         aborted;
-    unsigned     nerrs;    /* at most ERRS_MAX are kept and counted, as AIStore does */
-    char        *errs[ERRS_MAX];
-};
 
 struct ic {
     struct node    *n;
@@ -104,15 +74,6 @@ find_locked(struct ic *ic, struct str id)
 }
 
 static void
-listener_free(struct listener *l)
-{
-    for (unsigned i = 0; i < l->nerrs; i++)
-        free(l->errs[i]);
-    free(l->srcs);
-    free(l);
-}
-
-static void
 forget_locked(struct ic *ic, struct listener *l)
 {
     hmap_del(&ic->all, &l->node);
@@ -132,91 +93,30 @@ add_locked(struct ic *ic, struct listener *l)
     return true;
 }
 
-static struct listener *
-listener_new(const char *id, enum xkind kind, const char *cause, const struct bck *b, unsigned nsrcs)
-{
-    struct listener *l = xcalloc(1, sizeof(*l));
-
-    (void)str_copyz(str_z(id), l->id, sizeof(l->id));
-    (void)str_copyz(str_z(cause), l->cause, sizeof(l->cause));
-    l->kind = kind;
-    l->has_bck = b != NULL;
-    if (b != NULL) {
-        l->bck.provider = b->provider;
-        (void)str_copyz(b->name, l->bck.name, sizeof(l->bck.name));
-        (void)str_copyz(b->ns_uuid, l->bck.ns_uuid, sizeof(l->bck.ns_uuid));
-        (void)str_copyz(b->ns_name, l->bck.ns_name, sizeof(l->bck.ns_name));
-    }
-    l->srcs = xcalloc(nsrcs + 1, sizeof(*l->srcs));
-    return l;
-}
-
-static void
-src_add(struct listener *l, struct str id, bool active)
-{
-    struct src *s = &l->srcs[l->nsrcs++];
-
-    (void)str_copyz(id, s->id, sizeof(s->id));
-    s->active = active;
-    l->nactive += active;
-}
-
-static struct src *
-src_find(struct listener *l, struct str id)
-{
-    for (unsigned i = 0; i < l->nsrcs; i++)
-        if (str_eqz(id, l->srcs[i].id))
-            return &l->srcs[i];
-    return NULL;
-}
-
-static void
-err_add(struct listener *l, struct str text)
-{
-    if (text.n == 0)
-        return;
-    for (unsigned i = 0; i < l->nerrs; i++)
-        if (str_eqz(text, l->errs[i]))
-            return;
-    if (l->nerrs < ERRS_MAX)
-        l->errs[l->nerrs++] = xstrndup(text.p, MIN(text.n, (size_t)1000));
-}
-
-static void
-errs_text(const struct listener *l, struct sbuf *b)
-{
-    if (l->nerrs == 0)
-        return;
-    sbuf_putz(b, l->errs[0]);
-    if (l->nerrs > 1)
-        sbuf_printf(b, " (and %u more error%s)", l->nerrs - 1, l->nerrs == 2 ? "" : "s");
-}
-
 /* --- the end of a job --- */
 
 struct stopping {
     struct node *n;
     char         id[XID_MAX];
-    enum xkind   kind;
+    enum xkind   kind; /* X_ANY */
+    const char  *why;  /* XABORT_IC, "" = a user */
 };
 
-/* It was aborted somewhere: it shall end everywhere. */
 static void
-stop_fiber(void *arg)
+stop_at_targets(const struct stopping *s)
 {
-    struct stopping *s = arg;
-    struct arena    *a = arena_new(4 * KIB, 4 * MIB);
-    struct bcast    *c;
-    struct views     v;
-    struct sbuf      body;
-    struct jw        w;
+    struct arena *a = arena_new(4 * KIB, 4 * MIB);
+    struct bcast *c;
+    struct views  v;
+    struct sbuf   body;
+    struct jw     w;
 
     views_get(s->n, &v);
     sbuf_init(&body, 64 * KIB);
     jw_init(&w, &body, 0);
     jw_obj(&w);
     jw_kstrz(&w, "action", "stop");
-    jw_kstrz(&w, "name", XABORT_IC);
+    jw_kstrz(&w, "name", s->why);
     jw_key(&w, "value");
     xmsg_args_json(&(struct xmsg){ .id = str_z(s->id), .kind = s->kind }, &w);
     jw_obj_end(&w);
@@ -229,6 +129,15 @@ stop_fiber(void *arg)
     sbuf_fini(&body);
     views_put(&v);
     arena_free(a);
+}
+
+/* It was aborted somewhere: it shall end everywhere. */
+static void
+stop_fiber(void *arg)
+{
+    struct stopping *s = arg;
+
+    stop_at_targets(s);
     free(s);
 }
 
@@ -246,7 +155,7 @@ stop_elsewhere(struct ic *ic, const struct listener *l)
     if (!mine || l->nsrcs < 2)
         return;
     s = xcalloc(1, sizeof(*s));
-    *s = (struct stopping){ .n = ic->n, .kind = l->kind };
+    *s = (struct stopping){ .n = ic->n, .kind = l->kind, .why = XABORT_IC };
     memcpy(s->id, l->id, sizeof(s->id));
     if (fiber_spawn(run_loop(ic->n->run, 0), "stop job", stop_fiber, s) < 0)
         free(s);
@@ -275,7 +184,7 @@ src_over_locked(struct ic *ic, struct listener *l, struct src *s, bool aborted, 
         if (error.n == 0)
             error = STR_LIT("aborted");
     }
-    err_add(l, error);
+    listener_err(l, error);
     if (l->nactive == 0 || aborted)
         end_locked(ic, l);
 }
@@ -322,7 +231,7 @@ report(struct req *r, const json_t *msg, bool finished, struct err *e)
         return err_set(e, AIS_E_BADREQ, "invalid xaction (job) UUID \"%.*s\"", STR_FMT(id));
     pthread_mutex_lock(&ic->mtx);
     l = find_locked(ic, id); /* jobs are registered before they start; those that a target starts by itself are nobody's */
-    s = l != NULL ? src_find(l, from) : NULL;
+    s = l != NULL ? listener_src(l, from) : NULL;
     if (s != NULL && !s->active) {
         rc = err_set(e, AIS_E_BADREQ, "%s: duplicate notification of %.*s from %.*s", ic->n->name, STR_FMT(id), STR_FMT(from));
     } else if (s != NULL) {
@@ -330,7 +239,7 @@ report(struct req *r, const json_t *msg, bool finished, struct err *e)
         if (finished)
             src_over_locked(ic, l, s, json_is_true(json_object_get(msg, "aborted")), text);
         else
-            err_add(l, text);
+            listener_err(l, text);
     }
     pthread_mutex_unlock(&ic->mtx);
     return rc;
@@ -378,7 +287,7 @@ tardy_locked(struct listener *l, const struct smap *m, int64_t ns, struct bcast 
 static void
 answer_locked(struct ic *ic, struct listener *l, const struct bcast *c, int64_t young_ns)
 {
-    struct src *s = src_find(l, str_z(c->to->id));
+    struct src *s = listener_src(l, str_z(c->to->id));
     json_t     *snap = NULL;
     char        text[200];
 
@@ -453,7 +362,7 @@ ask_targets_for(struct ic *ic, struct str id)
         if (xkind_find(json_text(snap, "kind"), &kind)) {
             if (l == NULL)
                 l = listener_new(arena_strdup(a, id), kind, "", NULL, n);
-            src_add(l, str_z(c[i].to->id), true);
+            listener_src_add(l, str_z(c[i].to->id), true);
             l->srcs[l->nsrcs - 1].heard = clock_mono();
             if (snap_over(snap) || json_is_true(json_object_get(snap, "aborted")))
                 src_over_locked(ic, l, &l->srcs[l->nsrcs - 1], json_is_true(json_object_get(snap, "aborted")), snap_error(snap));
@@ -469,87 +378,6 @@ ask_targets_for(struct ic *ic, struct str id)
     arena_free(a);
 }
 
-/* --- as JSON: between members --- */
-
-static void
-put_listener(struct jw *w, const struct listener *l)
-{
-    jw_obj(w);
-    jw_kstrz(w, "uuid", l->id);
-    jw_kstrz(w, "kind", xact_table[l->kind].kind);
-    jw_kstrz(w, "cause", l->cause);
-    if (l->has_bck) {
-        jw_key(w, "bck");
-        jw_obj(w);
-        put_bck_members(w, &(struct bck){ .provider = l->bck.provider,
-                                          .name = str_z(l->bck.name),
-                                          .ns_uuid = str_z(l->bck.ns_uuid),
-                                          .ns_name = str_z(l->bck.ns_name) });
-        jw_obj_end(w);
-    }
-    jw_key(w, "srcs");
-    jw_arr(w);
-    for (unsigned i = 0; i < l->nsrcs; i++)
-        jw_strz(w, l->srcs[i].id);
-    jw_arr_end(w);
-    jw_key(w, "over");
-    jw_arr(w);
-    for (unsigned i = 0; i < l->nsrcs; i++)
-        if (!l->srcs[i].active)
-            jw_strz(w, l->srcs[i].id);
-    jw_arr_end(w);
-    jw_ki64(w, "end_time", l->ended);
-    jw_kbool(w, "aborted", l->aborted);
-    jw_key(w, "errs");
-    jw_arr(w);
-    for (unsigned i = 0; i < l->nerrs; i++)
-        jw_strz(w, l->errs[i]);
-    jw_arr_end(w);
-    jw_obj_end(w);
-}
-
-static struct listener *
-listener_read(const json_t *j)
-{
-    const json_t    *srcs = json_object_get(j, "srcs"), *over = json_object_get(j, "over"), *errs = json_object_get(j, "errs");
-    const json_t    *b = json_object_get(j, "bck");
-    struct str       id = json_text(j, "uuid");
-    char             idz[XID_MAX], cause[32] = "";
-    enum xkind       kind;
-    struct xmsg      m = { .has_bck = false };
-    struct listener *l;
-    struct src      *s;
-
-    if (!xid_valid(id) || !str_copyz(id, idz, sizeof(idz)) || !xkind_find(json_text(j, "kind"), &kind) ||
-        json_array_size(srcs) == 0)
-        return NULL;
-    (void)str_copyz(json_text(j, "cause"), cause, sizeof(cause));
-    if (json_is_object(b)) {
-        json_t *wrap = json_pack("{s:O}", "bck", b);
-
-        if (xmsg_read(wrap, NULL, &m, NULL) < 0)
-            m.has_bck = false;
-        l = listener_new(idz, kind, cause, m.has_bck ? &m.bck : NULL, (unsigned)json_array_size(srcs));
-        json_decref(wrap);
-    } else {
-        l = listener_new(idz, kind, cause, NULL, (unsigned)json_array_size(srcs));
-    }
-    for (size_t i = 0; i < json_array_size(srcs); i++)
-        src_add(l, str_z(json_string_value(json_array_get(srcs, i))), true);
-    for (size_t i = 0; i < json_array_size(over); i++) {
-        s = src_find(l, str_z(json_string_value(json_array_get(over, i))));
-        if (s != NULL && s->active) {
-            s->active = false;
-            l->nactive--;
-        }
-    }
-    for (size_t i = 0; i < json_array_size(errs); i++)
-        err_add(l, str_z(json_string_value(json_array_get(errs, i))));
-    (void)json_i64(json_object_get(j, "end_time"), &l->ended);
-    l->aborted = json_is_true(json_object_get(j, "aborted"));
-    return l;
-}
-
 /* What another member knows: what is new here, and ends that were not heard. Takes l. */
 static void
 merge_locked(struct ic *ic, struct listener *l)
@@ -560,19 +388,7 @@ merge_locked(struct ic *ic, struct listener *l)
         (void)add_locked(ic, l);
         return;
     }
-    for (unsigned i = 0; i < l->nsrcs; i++) {
-        struct src *s = l->srcs[i].active ? NULL : src_find(mine, str_z(l->srcs[i].id));
-
-        if (s != NULL && s->active) {
-            s->active = false;
-            mine->nactive--;
-        }
-    }
-    for (unsigned i = 0; i < l->nerrs; i++)
-        err_add(mine, str_z(l->errs[i]));
-    mine->aborted |= l->aborted;
-    if (mine->ended == 0)
-        mine->ended = l->ended;
+    listener_merge(mine, l);
     listener_free(l);
 }
 
@@ -611,7 +427,7 @@ put_table_locked(struct ic *ic, struct jw *w)
             jw_obj(w);
             jw_kstrz(w, "type", xact_table[l->kind].kind);
             jw_key(w, "nl");
-            put_listener(w, l);
+            listener_json(l, w);
             jw_obj_end(w);
         }
         jw_arr_end(w);
@@ -713,10 +529,10 @@ ic_watch(struct node *n, const char *id, enum xkind kind, const char *cause, con
         return err_set(e, AIS_E_BADREQ, "cannot add \"%s[%s]\" with no active notifiers", xact_table[kind].kind, id);
     l = listener_new(id, kind, cause, b, ntargets);
     for (unsigned i = 0; i < ntargets; i++)
-        src_add(l, str_z(targets[i]->id), true);
+        listener_src_add(l, str_z(targets[i]->id), true);
     sbuf_init(&value, 1 * MIB);
     jw_init(&w, &value, 0);
-    put_listener(&w, l);
+    listener_json(l, &w);
     views_get(n, &v);
     pthread_mutex_lock(&ic->mtx);
     if (ic_member(n, v.smap))
@@ -750,6 +566,16 @@ ic_unwatch(struct node *n, const char *id)
     unwatch_here(ic_of(n), str_z(id));
     snprintf(value, sizeof(value), "{\"uuid\":\"%s\"}", id);
     tell_members(n, "unwatch-xaction", str_z(value));
+}
+
+void
+ic_stop_and_forget(struct node *n, const char *id)
+{
+    struct stopping s = { .n = n, .kind = X_ANY, .why = "" };
+
+    (void)str_copyz(str_z(id), s.id, sizeof(s.id));
+    stop_at_targets(&s);
+    ic_unwatch(n, id);
 }
 
 /* GET /v1/ic?what=ic_bundle */
@@ -846,38 +672,6 @@ h_proxy_ic_post(struct req *r)
 
 /* --- Status --- */
 
-static void
-put_status(struct jw *w, const struct listener *l)
-{
-    struct sbuf b;
-
-    sbuf_init(&b, 8 * KIB);
-    errs_text(l, &b);
-    jw_obj(w);
-    jw_kstrz(w, "kind", xact_table[l->kind].kind);
-    jw_kstrz(w, "uuid", l->id);
-    jw_kstr(w, "err", sbuf_str(&b));
-    jw_ki64(w, "end_time", l->ended);
-    jw_kbool(w, "aborted", l->aborted);
-    jw_obj_end(w);
-    sbuf_fini(&b);
-}
-
-static bool
-matches(const struct listener *l, const struct xmsg *m)
-{
-    const struct bck *b = &m->bck;
-
-    if (m->id.n > 0)
-        return str_eqz(m->id, l->id);
-    if (m->kind != X_ANY && m->kind != l->kind)
-        return false;
-    if (m->active == 1 && l->ended != 0)
-        return false;
-    return !m->has_bck || (l->has_bck && l->bck.provider == b->provider && str_eqz(b->name, l->bck.name) &&
-                           str_eqz(b->ns_uuid, l->bck.ns_uuid) && str_eqz(b->ns_name, l->bck.ns_name));
-}
-
 /* One that runs, else the one that ended last. */
 static struct listener *
 best_locked(struct ic *ic, const struct xmsg *m)
@@ -889,7 +683,7 @@ best_locked(struct ic *ic, const struct xmsg *m)
     for (struct hnode *n = hmap_iter(&ic->all, NULL); n != NULL; n = hmap_iter(&ic->all, n)) {
         struct listener *l = CONTAINER_OF(n, struct listener, node);
 
-        if (matches(l, m) && (best == NULL || l->ended == 0 || (best->ended != 0 && l->ended > best->ended)))
+        if (listener_matches(l, m) && (best == NULL || l->ended == 0 || (best->ended != 0 && l->ended > best->ended)))
             best = l;
     }
     return best;
@@ -911,9 +705,9 @@ rebalances_over_locked(struct ic *ic, const struct rmd *m)
             continue;
         l->aborted |= m->reb_id > reb || m->state == RMD_ABORTED;
         if (m->reb_id > reb)
-            err_add(l, STR_LIT("preempted by a newer rebalance"));
+            listener_err(l, STR_LIT("preempted by a newer rebalance"));
         else if (l->aborted)
-            err_add(l, STR_LIT(XABORT_USER));
+            listener_err(l, STR_LIT(XABORT_USER));
         l->ended = clock_real();
     }
 }
@@ -936,7 +730,7 @@ know_rebalance(struct ic *ic)
     if (v.rmd->state == RMD_RUNNING && v.smap->nactive > 0 && find_locked(ic, str_z(id)) == NULL) {
         l = listener_new(id, X_REBALANCE, "", NULL, v.smap->nactive);
         for (unsigned i = 0; i < v.smap->nactive; i++)
-            src_add(l, str_z(v.smap->active[i]->id), true);
+            listener_src_add(l, str_z(v.smap->active[i]->id), true);
         (void)add_locked(ic, l);
     }
     pthread_mutex_unlock(&ic->mtx);
@@ -995,7 +789,7 @@ ic_status(struct node *n, const struct xmsg *m, struct jw *w, struct err *e)
         rc = err_set(e, AIS_E_BADREQ, "kind mismatch: %s, expected kind=%s", xmsg_text(m, text, sizeof(text)),
                      xact_table[l->kind].kind);
     else
-        put_status(w, l);
+        listener_status_json(l, w);
     pthread_mutex_unlock(&ic->mtx);
     return rc;
 }
@@ -1011,7 +805,7 @@ static char (*ids_of(struct ic *ic, const struct xmsg *m, unsigned *count))[XID_
     for (struct hnode *n = hmap_iter(&ic->all, NULL); n != NULL; n = hmap_iter(&ic->all, n)) {
         const struct listener *l = CONTAINER_OF(n, struct listener, node);
 
-        if (matches(l, m))
+        if (listener_matches(l, m))
             memcpy(ids[(*count)++], l->id, XID_MAX);
     }
     pthread_mutex_unlock(&ic->mtx);
@@ -1040,11 +834,11 @@ ic_status_all(struct node *n, const struct xmsg *m, bool fresh, struct jw *w)
 
         pthread_mutex_lock(&ic->mtx);
         l = find_locked(ic, str_z(ids[i]));
-        if (l != NULL && matches(l, m)) {
+        if (l != NULL && listener_matches(l, m)) {
             if (!any)
                 jw_arr(w);
             any = true;
-            put_status(w, l);
+            listener_status_json(l, w);
         }
         pthread_mutex_unlock(&ic->mtx);
     }

@@ -28,8 +28,10 @@ bool ic_member(const struct node *n, const struct smap *m);
  */
 int  ic_watch(struct node *n, const char *id, enum xkind kind, const char *cause, const struct bck *b, const struct snode *const *targets,
               unsigned ntargets, struct err *e);
-/* It did not start after all. Parks. */
+/* It did not start after all, or is another one's id. Parks. */
 void ic_unwatch(struct node *n, const char *id);
+/* It did not start everywhere: stop it where it did, and forget it. Parks. */
+void ic_stop_and_forget(struct node *n, const char *id);
 
 /*
  * The Status (1.4) of one job as a JSON value: by id, or the running or else last one of a kind and bucket. Waits up to

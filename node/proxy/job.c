@@ -188,10 +188,7 @@ start_on_targets(struct req *r, const struct actmsg *a, struct xmsg *m, const st
     if (rc == 0)
         rc = send_act(r, &ask, "start", a->name, m, e);
     if (rc < 0) {
-        struct err drop;
-
-        (void)send_act(r, &ask, "stop", STR_NULL, m, &drop); /* where it did start */
-        ic_unwatch(n, id);
+        ic_stop_and_forget(n, id);
         return rc;
     }
     said = id_of(&ask, str_z(id));

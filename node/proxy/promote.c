@@ -3,7 +3,8 @@
  * Promote: files that the targets can see become objects.
  *
  * Two questions to the targets: first what they see at the source; then to store it. When all see the same, the source is shared
- * storage and each stores what it owns; otherwise each stores all that it sees, at the owners.
+ * storage and each stores what it owns; otherwise each stores all that it sees, at the owners. Few files are stored before the answer,
+ * which is empty then; more are a job, whose id is the answer.
  *
  * Runs on: the request's fiber. Parks.
  * Wire:    POST /v1/objects/BUCKET {"action":"promote"} (native-api.md 4.7); to targets: node/target/promote.c
@@ -12,10 +13,12 @@
 
 #include "base/util.h"
 #include "codec/jw.h"
+#include "proxy/ic.h"
 #include "proxy/proxy_impl.h"
 
 #define PROMOTE_ROOT "/var/lib/ais/promote"
 #define ANSWER_MAX   (1 * MIB)
+#define SYNC_MAX     16 /* files */
 
 struct promote {
     struct req    *r;
@@ -24,6 +27,8 @@ struct promote {
     bool           recursive, overwrite, delete_src, not_shared;
     struct bcast  *c;
     unsigned       n;
+    uint64_t       total; /* files, of all targets */
+    char           job[16];
 };
 
 static struct str
@@ -95,7 +100,7 @@ promote_read(struct promote *p, const struct actmsg *m, struct err *e)
 }
 
 static struct str
-question(struct promote *p, bool probe, bool mine, struct sbuf *b)
+question(struct promote *p, bool probe, bool mine, const char *job, struct sbuf *b)
 {
     struct jw w;
 
@@ -109,6 +114,7 @@ question(struct promote *p, bool probe, bool mine, struct sbuf *b)
     jw_kbool(&w, "dls", p->delete_src);
     jw_kbool(&w, "mine", mine);
     jw_kbool(&w, "probe", probe);
+    jw_kstrz(&w, "job", job);
     jw_obj_end(&w);
     return sbuf_str(b);
 }
@@ -165,6 +171,7 @@ weigh_answers(struct promote *p, bool *shared, struct err *e)
             same = same && (found == 0 || (files == files0 && names == names0));
             files0 = files;
             names0 = names;
+            p->total += files;
             p->c[found++].to = p->c[i].to;
         }
         json_decref(j);
@@ -172,8 +179,31 @@ weigh_answers(struct promote *p, bool *shared, struct err *e)
     if (found == 0)
         return err_set(e, AIS_E_NOENT, "%s: promote source \"%.*s\" does not exist", req_node(p->r)->name, STR_FMT(p->src));
     *shared = same && found == p->n && found > 1 && !p->not_shared;
+    if (*shared)
+        p->total = files0;
     p->n = found;
     return 0;
+}
+
+/* The same as a job of those that see something. */
+static int
+promote_job(struct promote *p, struct str path, bool shared, struct sbuf *body, struct err *e)
+{
+    struct node         *n = req_node(p->r);
+    const struct snode **to = arena_alloc(p->r->arena, (p->n + 1) * sizeof(struct snode *));
+    int                  rc;
+
+    if (to == NULL)
+        return err_set(e, AIS_E_NOMEM, "out of memory");
+    for (unsigned i = 0; i < p->n; i++)
+        to[i] = p->c[i].to;
+    uuid_gen(p->job);
+    rc = ic_watch(n, p->job, X_PROMOTE, "", &p->b, to, p->n, e);
+    if (rc == 0)
+        rc = ask(p, path, question(p, false, shared, p->job, body), e);
+    if (rc < 0)
+        ic_stop_and_forget(n, p->job);
+    return rc;
 }
 
 static int
@@ -188,11 +218,13 @@ promote(struct promote *p, struct err *e)
     lso_path(&path, &p->b, "_promote");
     rc = choose_targets(p, e);
     if (rc == 0)
-        rc = ask(p, sbuf_str(&path), question(p, true, false, &body), e);
+        rc = ask(p, sbuf_str(&path), question(p, true, false, "", &body), e);
     if (rc == 0)
         rc = weigh_answers(p, &shared, e);
-    if (rc == 0)
-        rc = ask(p, sbuf_str(&path), question(p, false, shared, &body), e);
+    if (rc == 0 && p->total <= SYNC_MAX)
+        rc = ask(p, sbuf_str(&path), question(p, false, shared, "", &body), e);
+    else if (rc == 0)
+        rc = promote_job(p, sbuf_str(&path), shared, &body, e);
     sbuf_fini(&body);
     sbuf_fini(&path);
     return rc;
@@ -213,6 +245,8 @@ act_promote(struct req *r, struct actmsg *m)
         rc = promote(&p, &e);
     if (rc < 0)
         resp_err(r, rc, &e);
+    else if (p.job[0] != '\0')
+        ais_send_text(r, str_z(p.job));
     else
         resp_empty(r, 200);
 }

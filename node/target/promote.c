@@ -3,13 +3,15 @@
  * Promote: files that this target can see become objects, each on its owner.
  *
  * POST /v1/buckets/BUCKET/_promote from the proxy, body
- *     {"src": "/abs/path", "obj": name or prefix, "rcr": recursive, "ovw": overwrite, "dls": delete source, "mine": bool, "probe": bool}
- * "probe": only look. "mine": only what this target owns, for a source that every target sees. The answer:
+ *     {"src": "/abs/path", "obj": name or prefix, "rcr": recursive, "ovw": overwrite, "dls": delete source, "mine": bool, "probe": bool,
+ *      "job": id}
+ * "probe": only look. "mine": only what this target owns, for a source that every target sees. "job": as a job of that id, which goes on
+ * when this is answered. The answer:
  *     {"found": bool, "files": "N", "names": "hash", "objects": "N", "bytes": "M"}
  * files and names say what is at the source, the same at every target that sees the same; objects and bytes what was stored. Only
  * below PROMOTE_ROOT, without following symbolic links.
  *
- * Runs on: the request's fiber; directories are read in the offload pool. Wire: native-api.md 4.7.
+ * Runs on: the request's fiber, or fibers of a job; directories are read in the offload pool. Wire: native-api.md 4.7.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -25,21 +27,25 @@
 #include "run/disk.h"
 #include "run/offload.h"
 #include "target/target_impl.h"
+#include "xact/xact.h"
 
 #define PROMOTE_ROOT "/var/lib/ais/promote"
 #define LIST_MAX     (64 * MIB) /* bytes of file names of one promotion */
 #define DEPTH_MAX    64
 
+#define JOB_FIBERS   8
+
 struct promote {
     char        src[PATH_MAX];
-    struct str  obj;
+    char        obj[OBJ_NAME_MAX + 1];
     bool        recursive, overwrite, delete_src, mine, probe;
     bool        found, is_dir;
     struct sbuf files;         /* paths, NUL after each */
+    size_t      next;          /* of them: the first one that nobody has taken yet */
     uint64_t    nfiles, names; /* how many; sum of the hashes of their paths: the order does not matter */
     uint64_t    objects, bytes;
     int         rc;            /* of the scan */
-    struct copier copy;        /* its arena is emptied after each file */
+    struct node *n;
 };
 
 /* --- finding the files: in the offload pool --- */
@@ -130,13 +136,14 @@ scan(void *arg)
  * behind it.
  */
 static struct str
-object_name(const struct promote *p, const char *path)
+object_name(const struct promote *p, const char *path, struct arena *a)
 {
     const char *base = p->is_dir ? path + strlen(p->src) + 1 : strrchr(path, '/') + 1;
+    size_t      n = strlen(p->obj);
 
-    if (!p->is_dir && p->obj.n > 0 && p->obj.p[p->obj.n - 1] != '/')
-        return p->obj;
-    return arena_printf(p->copy.arena, "%.*s%s", STR_FMT(p->obj), base);
+    if (!p->is_dir && n > 0 && p->obj[n - 1] != '/')
+        return str_z(p->obj);
+    return arena_printf(a, "%s%s", p->obj, base);
 }
 
 static int
@@ -158,55 +165,161 @@ promote_open(const char *path, uint64_t *size, struct err *e)
     return fd;
 }
 
+/* 1: stored, *size bytes; 0: not needed, or another target's. */
 static int
-promote_file(struct promote *p, const struct bck *b, const char *path, struct err *e)
+promote_file(const struct promote *p, const struct copier *c, const struct bck *b, const char *path, uint64_t *size, struct err *e)
 {
-    struct str          name = object_name(p, path);
+    struct str          name = object_name(p, path, c->arena);
     const struct snode *owner;
-    uint64_t            size = 0;
     int                 fd, rc;
 
     rc = obj_name_check(name, false, e);
     if (rc < 0)
         return rc;
-    if (!obj_is_mine(&p->copy, b, name, &owner) && p->mine)
+    if (!obj_is_mine(c, b, name, &owner) && p->mine)
         return 0;
     if (!p->overwrite) {
-        rc = obj_exists(&p->copy, b, name, e);
+        rc = obj_exists(c, b, name, e);
         if (rc != 0)
             return rc < 0 ? rc : 0;
     }
-    fd = promote_open(path, &size, e);
+    fd = promote_open(path, size, e);
     if (fd < 0)
         return fd == -AIS_E_NOENT ? 0 : fd; /* gone since the scan: another target was faster, or its owner */
-    rc = file_copy_to(&p->copy, fd, size, b, name, e);
+    rc = file_copy_to(c, fd, *size, b, name, e);
     disk_close(&fd);
-    if (rc < 0)
-        return rc;
-    p->objects++;
-    p->bytes += size;
-    return p->delete_src ? disk_unlink(path) : 0;
+    if (rc == 0 && p->delete_src)
+        rc = disk_unlink(path);
+    return rc < 0 ? rc : 1;
+}
+
+/* The next path that nobody has taken; NULL when there is none. All takers are on one loop. */
+static const char *
+take(struct promote *p)
+{
+    const char *path = p->files.p + p->next;
+
+    if (p->next >= p->files.n)
+        return NULL;
+    p->next += strlen(path) + 1;
+    return path;
 }
 
 static int
-promote_all(struct promote *p, const struct bck *b, struct err *e)
+promote_scan(struct promote *p, struct err *e)
 {
-    const char *path, *end;
-    int         rc = 0;
-
     offload(scan, p);
-    if (p->rc < 0)
-        return err_set(e, -p->rc, "cannot promote %s: %s", p->src, err_text(p->rc));
-    if (p->probe)
-        return 0;
-    path = p->files.p;
-    end = path + p->files.n;
-    while (rc == 0 && path < end) {
-        rc = promote_file(p, b, path, e);
-        path += strlen(path) + 1;
-        arena_reset(p->copy.arena);
+    return p->rc < 0 ? err_set(e, -p->rc, "cannot promote %s: %s", p->src, err_text(p->rc)) : 0;
+}
+
+/* In the request: all of them, until one fails. */
+static int
+promote_now(struct promote *p, struct req *r, const struct bck *b, struct err *e)
+{
+    struct copier c = copier_of(r);
+    const char   *path;
+    uint64_t      size = 0;
+    int           rc = promote_scan(p, e);
+
+    if (rc < 0 || p->probe)
+        return rc;
+    c.arena = arena_new(16 * KIB, 1 * MIB);
+    while (rc >= 0 && (path = take(p)) != NULL) {
+        rc = promote_file(p, &c, b, path, &size, e);
+        if (rc > 0) {
+            p->objects++;
+            p->bytes += size;
+        }
+        arena_reset(c.arena);
     }
+    arena_free(c.arena);
     return rc < 0 ? err_fill(e, rc) : 0;
+}
+
+/* --- as a job --- */
+
+static void
+promote_free(struct promote *p)
+{
+    sbuf_fini(&p->files);
+    free(p);
+}
+
+/* Each with the map of its moment: the job may be long. */
+static int
+job_file(struct promote *p, struct xact *x, struct arena *a, const char *path, struct err *e)
+{
+    struct views  v;
+    struct copier c = { .n = p->n, .arena = a };
+    uint64_t      size = 0;
+    int           rc;
+
+    views_get(p->n, &v);
+    c.smap = v.smap;
+    rc = promote_file(p, &c, xact_bck(x), path, &size, e);
+    views_put(&v);
+    if (rc > 0)
+        xact_count(x, XC_LOC, 1, size);
+    xact_done(x, 1, size);
+    return rc;
+}
+
+static int
+job_fiber(struct xact *x, void *arg, struct err *e)
+{
+    struct promote *p = arg;
+    struct arena   *a = arena_new(16 * KIB, 1 * MIB);
+    const char     *path;
+    int             rc = 0;
+
+    while (!xact_aborted(x) && (path = take(p)) != NULL) {
+        err_clear(e);
+        rc = job_file(p, x, a, path, e);
+        if (rc == -AIS_E_CANCELED)
+            break;
+        if (rc < 0)
+            xact_err(x, rc, e); /* the others are done all the same */
+        arena_reset(a);
+    }
+    arena_free(a);
+    return 0;
+}
+
+static int
+job_run(struct xact *x, void *arg, struct err *e)
+{
+    struct promote *p = arg;
+    int             rc = promote_scan(p, e);
+
+    if (rc == 0) {
+        xact_total(x, p->nfiles, 0);
+        xact_workers(x, 0, JOB_FIBERS);
+        for (unsigned i = 0; rc == 0 && i < JOB_FIBERS; i++)
+            rc = xact_spawn(x, NULL, "promote", job_fiber, p);
+        xact_join(x);
+    }
+    promote_free(p);
+    return rc;
+}
+
+/* Takes p. */
+static int
+promote_job(struct promote *p, const struct bck *b, struct str id, struct err *e)
+{
+    struct xact_args a = { .kind = X_PROMOTE, .id = id, .bck = b, .ctlmsg = str_z(p->src) };
+    struct xact     *x = NULL;
+    int              rc = xact_begin(p->n->jobs, &a, &x, e);
+
+    if (rc == 0) {
+        rc = xact_go(x, job_run, p);
+        if (rc < 0)
+            promote_free(p);
+        return rc < 0 ? err_fill(e, rc) : 0;
+    }
+    if (rc == 1)
+        xact_put(x);
+    promote_free(p);
+    return rc < 0 ? rc : 0;
 }
 
 /* --- the request --- */
@@ -220,12 +333,12 @@ flag(const json_t *j, const char *key)
 static int
 promote_read(struct promote *p, const json_t *j, struct err *e)
 {
-    const json_t *src = json_get_fold(j, "src"), *obj = json_get_fold(j, "obj");
+    struct str src = json_text(j, "src"), obj = json_text(j, "obj");
 
-    if (!json_is_string(src) || !str_copyz(str_z(json_string_value(src)), p->src, sizeof(p->src)))
+    if (src.n == 0 || !str_copyz(src, p->src, sizeof(p->src)))
         return err_set(e, AIS_E_BADREQ, "promote: invalid source");
-    if (json_is_string(obj))
-        p->obj = str_z(json_string_value(obj));
+    if (!str_copyz(obj, p->obj, sizeof(p->obj)))
+        return err_set(e, AIS_E_BADREQ, "promote: the object name or prefix is too long");
     p->recursive = flag(j, "rcr");
     p->overwrite = flag(j, "ovw");
     p->delete_src = flag(j, "dls");
@@ -256,29 +369,32 @@ promote_answer(struct req *r, const struct promote *p)
 void
 h_target_promote(struct req *r)
 {
-    struct promote *p = arena_zalloc(r->arena, sizeof(*p));
+    struct promote *p = xcalloc(1, sizeof(*p));
     json_t         *root = NULL;
     struct bck      b;
     struct err      e = { .code = 0 };
     int             rc;
 
-    if (p == NULL)
-        return resp_err(r, -AIS_E_NOMEM, NULL);
+    p->n = req_node(r);
     sbuf_init(&p->files, LIST_MAX);
-    p->copy = copier_of(r);
-    p->copy.arena = arena_new(16 * KIB, 1 * MIB);
     rc = req_bck(r, r->item[0], &b, NULL, &e);
     if (rc == 0)
         rc = json_read(r->body, &root, &e);
     if (rc == 0)
         rc = promote_read(p, root, &e);
-    if (rc == 0)
-        rc = promote_all(p, &b, &e);
+    if (rc == 0 && json_text(root, "job").n > 0) {
+        rc = promote_job(p, &b, json_text(root, "job"), &e);
+        p = NULL;
+        if (rc == 0)
+            resp_empty(r, 200);
+    } else if (rc == 0) {
+        rc = promote_now(p, r, &b, &e);
+        if (rc == 0)
+            promote_answer(r, p);
+    }
     if (rc < 0)
         resp_err(r, rc, &e);
-    else
-        promote_answer(r, p);
-    arena_free(p->copy.arena);
-    sbuf_fini(&p->files);
+    if (p != NULL)
+        promote_free(p);
     json_decref(root);
 }
