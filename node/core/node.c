@@ -65,10 +65,10 @@ admit_intra(struct req *r, struct caller *c, struct err *e)
         return 0;
     c->intra = true;
     str_copyz(str_z(peer), c->id, sizeof(c->id));
-    if ((route_flags(r) & R_NOFENCE) || fence.n == 0)
+    if ((route_flags(r) & R_NOFENCE) || (fence.n == 0 && !(route_flags(r) & R_INTRA)))
         return 0;
     if (!fence_parse(fence, &f))
-        return err_set(e, AIS_E_BADREQ, "malformed Ais-Fence");
+        return err_set(e, AIS_E_BADREQ, "%s: request of \"%s\" says no term (Ais-Fence)", n->name, peer);
     if (fence_check(n, f))
         return err_set(e, AIS_E_CONFLICT, "%s: request of \"%s\" is from an older term (%u.%llu)", n->name, peer, f.epoch,
                        (unsigned long long)f.term);

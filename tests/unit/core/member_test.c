@@ -506,6 +506,53 @@ an_older_term_is_refused(void **state)
     fx_free(f);
 }
 
+/* Each row of the tables, of both roles: an older term, or none, is refused wherever it is not how a node that lags learns. */
+static void
+no_internal_route_takes_an_older_term(void **state)
+{
+    struct fixture *f = fx_cluster();
+    unsigned        fenced = 0;
+
+    (void)state;
+    for (unsigned i = 0; i < node_common_nroutes; i++) {
+        const struct route *t = &node_common_routes[i];
+        struct ask          q = { .via = f->node[1], .method = t->method, .target = t->pattern, .body = "{}",
+                                  .hdrs = { { STR_LIT("Ais-Fence"), STR_LIT("1.0") } } };
+
+        if (!(t->flags & R_INTRA) || !(t->flags & R_CONTROL) || (t->flags & R_NOFENCE))
+            continue;
+        fenced++;
+        q.nhdrs = 1;
+        assert_int_equal(409, ask(f, &q, 2, 1));
+        q.nhdrs = 0;
+        assert_int_equal(400, ask(f, &q, 2, 1));
+        assert_non_null(strstr(q.text, "says no term"));
+    }
+    assert_true(fenced >= 3);
+    fx_free(f);
+}
+
+/* A primary that was deposed goes on for a while: nothing it says counts, neither its maps nor its leases. */
+static void
+a_deposed_primary_is_not_believed(void **state)
+{
+    struct fixture *f = fx_cluster();
+    struct ask      q = { .via = f->node[1], .method = M_PUT, .target = "/v1/daemon", .body = "{\"action\":\"reset-stats\",\"value\":false}",
+                          .nhdrs = 1, .hdrs = { { STR_LIT("Ais-Fence"), STR_LIT("1.7") } } };
+    int64_t         left;
+
+    (void)state;
+    assert_int_equal(200, ask(f, &q, 2, 1)); /* somebody has heard of a newer term, and so has node 2 now */
+    assert_int_equal(7, node_fence(f->node[2]).term);
+    left = lease_left(f->node[2]->lease, clock_mono());
+    assert_true(left > 0);
+    (void)bck_change(f, 0, "b", false); /* the old one commits what it likes (alone it can), and pushes it */
+    assert_int_equal(0, buckets_of(f->node[2]));
+    WITHIN(lease_left(f->node[2]->lease, clock_mono()) <= 0); /* and its grants are worth nothing */
+    assert_int_equal(0, buckets_of(f->node[2]));
+    fx_free(f);
+}
+
 /* What a join or a keepalive was answered, taken over when a push has overtaken it. */
 struct late {
     struct node *n;
@@ -679,7 +726,8 @@ static void
 settings_of_one_node_are_its_own_and_persist(void **state)
 {
     struct fixture *f = fx_cluster();
-    struct ask      q = { .via = f->node[1], .method = M_PUT, .target = "/v1/daemon/set-config?disk.iostat_time_long=4s" };
+    struct ask      q = { .via = f->node[1], .method = M_PUT, .target = "/v1/daemon/set-config?disk.iostat_time_long=4s",
+                          .nhdrs = 1, .hdrs = { { STR_LIT("Ais-Fence"), STR_LIT("1.1") } } };
     struct views    v;
 
     (void)state;
@@ -930,6 +978,8 @@ main(void)
         cmocka_unit_test(outsiders_are_kept_out_of_internal_endpoints),
         cmocka_unit_test(forged_caller_headers_are_refused),
         cmocka_unit_test(an_older_term_is_refused),
+        cmocka_unit_test(no_internal_route_takes_an_older_term),
+        cmocka_unit_test(a_deposed_primary_is_not_believed),
         cmocka_unit_test(an_answer_that_was_overtaken_does_not_take_a_node_back),
         cmocka_unit_test(a_new_term_is_on_disk_everywhere_though_nothing_changed),
         cmocka_unit_test(a_fence_that_cannot_be_read_stops_the_start),
