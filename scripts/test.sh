@@ -10,6 +10,7 @@
 #   fuzz       every parser for AIS_FUZZ_SECONDS (default 5) seconds from its corpus
 #   scenario   varnishtest files against real processes
 #   clients    golden exchanges, adopted disks, the published Python and Go clients against a real 1+3 cluster
+#   sim        whole clusters on virtual time, AIS_SIM_SEEDS (default 150) seeds from AIS_SIM_SEED (default 1) on
 #   torture    kill -9, full disks, cut connections; AIS_TORTURE_SECONDS (default 30)
 #
 # A test that cannot run here is counted as skipped, with its reason. The last line is "N passed, N failed, N skipped".
@@ -160,6 +161,16 @@ tier_clients() {
     done
 }
 
+tier_sim() {
+    local seeds=${AIS_SIM_SEEDS:-150} first=${AIS_SIM_SEED:-1}
+    head1 "sim: seeds $first to $((first + seeds - 1))"
+    build release || return
+    tap sim/symbols "$logdir/sim-symbols.log" tests/sim/symbols_test.sh build
+    run sim/twice "$logdir/sim-twice.log" timeout -k 5 120 build/sim/sim --seed "$first" --count 5 --jobs "$jobs" --twice
+    run sim/seeds "$logdir/sim-seeds.log" timeout -k 5 900 build/sim/sim --seed "$first" --count "$seeds" --jobs "$jobs"
+    tail -1 "$logdir/sim-seeds.log"
+}
+
 tier_torture() {
     head1 torture
     build release && build asan || return
@@ -171,10 +182,10 @@ tier_torture() {
 }
 
 tiers=("$@")
-[ ${#tiers[@]} -gt 0 ] || tiers=(lint unit fuzz scenario clients torture)
+[ ${#tiers[@]} -gt 0 ] || tiers=(lint unit fuzz scenario clients sim torture)
 for t in "${tiers[@]}"; do
     declare -F "tier_$t" >/dev/null || {
-        echo "test: unknown tier '$t'; there are: lint unit fuzz scenario clients torture" >&2
+        echo "test: unknown tier '$t'; there are: lint unit fuzz scenario clients sim torture" >&2
         exit 2
     }
 done
