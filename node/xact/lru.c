@@ -163,7 +163,7 @@ collect(struct xact *x, struct overbcks *o, const struct bck *b, unsigned mpath,
 {
     struct list_cur   *c = NULL;
     const struct lent *l;
-    int                rc = store_list_open_on(o->n->store, b, mpath, STR_NULL, STR_NULL, &c, e);
+    int                rc = store_list_open_on(o->n->store, b, mpath, STR_LIT(""), STR_LIT(""), &c, e);
 
     if (rc < 0)
         return rc;
