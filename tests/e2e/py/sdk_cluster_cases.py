@@ -6,7 +6,6 @@ import re
 import tarfile
 
 from aistore.sdk.enums import LogSeverity
-from aistore.sdk.errors import AISError
 
 from sdk_case import Case, rand_bytes
 
@@ -136,10 +135,6 @@ class ClusterState(Case):
         self.assertEqual(405, r.status_code)
         self.assertIn("GET", r.headers["Allow"])
         self.assertError(self.ask("GET", "/v1/cluster", {"what": "status"}, json={"id": "NoSuchJob1"}), 404)
-        for kind in ("lru", "cleanup", "rebalance"):
-            with self.assertRaises(AISError) as c:
-                self.client.job(job_kind=kind).start()
-            self.assertEqual(501, c.exception.status_code)
 
     def test_outsiders_cannot_speak_for_nodes(self):
         n = next(iter(self.client.cluster().get_info().tmap.values()))
