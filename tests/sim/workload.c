@@ -321,7 +321,7 @@ client_step(int me, struct arena *a)
             obj_put(o, me, a);
     } else if (r < 75) {
         (void)obj_get(o, me, any_proxy(), a, NULL);
-    } else if (r < 90) {
+    } else if (r < 83) {
         bck_change(&w.churn[sim_rand_below(w.c.churn)], me, a);
     } else {
         bck_list(o->bucket, me, any_proxy(), a, false);
@@ -337,7 +337,7 @@ client_main(void *arg)
     while (!w.stop) {
         client_step(me, a);
         arena_reset(a);
-        (void)fiber_sleep(MSEC_NS(1) + (int64_t)sim_rand_below((uint64_t)MSEC_NS(150)));
+        (void)fiber_sleep(MSEC_NS(1) + (int64_t)sim_rand_below((uint64_t)MSEC_NS(250)));
     }
     arena_free(a);
     w.running--;

@@ -347,9 +347,25 @@ WRAP(ssize_t, readahead, int fd, off64_t off, size_t n)
     return sim.on ? DISK(path_of(fd), READS, (ssize_t)0) : __real_readahead(fd, off, n);
 }
 
+REAL(int, ftruncate, int fd, off_t len);
+REAL(int, fallocate, int fd, int mode, off_t off, off_t len);
+
+/* Space that is only reserved would be real memory here: the file gets its size, and holes. */
+static int
+reserve(int fd, int mode, off_t off, off_t len)
+{
+    struct stat st;
+
+    if (mode & ~FALLOC_FL_KEEP_SIZE)
+        return __real_fallocate(fd, mode, off, len);
+    if ((mode & FALLOC_FL_KEEP_SIZE) || fstat(fd, &st) != 0 || st.st_size >= off + len)
+        return 0;
+    return __real_ftruncate(fd, off + len);
+}
+
 WRAP(int, fallocate, int fd, int mode, off_t off, off_t len)
 {
-    return DISK(path_of(fd), GROWS, __real_fallocate(fd, mode, off, len));
+    return sim.on ? DISK(path_of(fd), GROWS, reserve(fd, mode, off, len)) : __real_fallocate(fd, mode, off, len);
 }
 
 WRAP(int, ftruncate, int fd, off_t len)
