@@ -63,8 +63,9 @@ step(const struct hop *o, uint64_t *v)
             return o->ret == INT64_MAX;
         *v = 0;
         return true;
-    case H_DESTROY_NONE:
-        return *v == 0;
+    case H_DESTROY_NONE: /* perhaps it was there: the client's own first try, whose answer was lost, destroyed it */
+        *v = 0;
+        return true;
     }
     return false;
 }

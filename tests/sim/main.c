@@ -156,6 +156,7 @@ scenario(struct result *r)
                 fprintf(stderr, "    host %u: %s\n", h, cl_node(h)->why);
     }
     workload_stop();
+    sim_net_calm();
     workload_verify();
     watching = false;
     for (unsigned h = 1; h <= cl_nodes(); h++)

@@ -71,6 +71,7 @@ bool sim_host_wait(unsigned host, int64_t ns);
 void sim_net_block(unsigned from, unsigned to, bool on);
 bool sim_net_blocked(unsigned from, unsigned to);
 void sim_net_heal(void);
+void sim_net_calm(void); /* from now on nothing is lost, slow or reset */
 
 /* The real-time clock of a host jumps by so much (monotonic time never does). */
 void sim_clock_jump(unsigned host, int64_t ns);

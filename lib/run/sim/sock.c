@@ -480,6 +480,12 @@ sim_net_heal(void)
 }
 
 void
+sim_net_calm(void)
+{
+    sim.conf.slow_ppm = sim.conf.loss_ppm = sim.conf.reset_ppm = 0;
+}
+
+void
 sim_net_traffic(struct sim_traffic *out)
 {
     *out = n.traffic;
