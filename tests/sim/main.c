@@ -28,7 +28,7 @@ static struct {
     uint64_t seed;
     unsigned count, jobs, proxies, targets, mountpaths, seconds, faults;
     bool     trace, log, twice, keep_going;
-} o = { .seed = 1, .count = 1, .jobs = 1, .proxies = 1, .targets = 4, .mountpaths = 2, .seconds = 10, .keep_going = true };
+} o = { .seed = 1, .count = 1, .jobs = 1, .proxies = 3, .targets = 4, .mountpaths = 2, .seconds = 10, .keep_going = true };
 
 struct result {
     uint64_t hash, steps, ops, ok;
@@ -42,7 +42,7 @@ usage(FILE *f)
     fprintf(f, "sim: clusters under the deterministic simulator (lib/run/sim/README.md)\n\n"
                "  --seed N        first seed (1)              --count K      so many seeds (1)\n"
                "  --jobs J        at a time (1)               --seconds S    of faults, in virtual time (10)\n"
-               "  --proxies P     (1)                         --targets T    (4)\n"
+               "  --proxies P     (3)                         --targets T    (4)\n"
                "  --mountpaths M  a target (2)                --faults A,B   which (default: all that must be survived)\n"
                "  --log           print what happens          --trace        print every event\n"
                "  --twice         run each seed twice: the same must happen\n\nFaults:");
@@ -335,7 +335,7 @@ main(int argc, char **argv)
     };
     int c;
 
-    o.faults = 1u << FAULT_SLOW | 1u << FAULT_CLOCK;
+    o.faults = 1u << FAULT_SLOW | 1u << FAULT_CLOCK | 1u << FAULT_FULL | 1u << FAULT_KILL_PROXY;
     while ((c = getopt_long(argc, argv, "h", opts, NULL)) != -1) {
         unsigned *n = c == 'c'   ? &o.count
                       : c == 'j' ? &o.jobs
