@@ -75,28 +75,48 @@ op_init(struct mset *m, const json_t *cmd, struct err *e)
     return 0;
 }
 
-/* Spread the information centre over the first electable proxies, the primary first. */
+/* Who comes first as a member of the information centre: the primary, then members of now, so that a new proxy changes nothing, then
+ * other electable proxies. Negative: not at all. */
+static int
+ic_rank(const struct smap *m, const struct snode *n)
+{
+    if (n == m->primary)
+        return 0;
+    if (!snode_active(n) || (n->flags & SNODE_NON_ELECTABLE))
+        return -1;
+    return n->flags & SNODE_IC ? 1 : 2;
+}
+
+static bool
+ic_chosen(const struct smap *m, const struct snode *n)
+{
+    int      rank = ic_rank(m, n);
+    unsigned ahead = 0;
+
+    for (unsigned i = 0; i < m->nnodes && m->nodes[i].role == ROLE_PROXY; i++) {
+        int other = ic_rank(m, &m->nodes[i]);
+
+        ahead += other >= 0 && (other < rank || (other == rank && &m->nodes[i] < n));
+    }
+    return rank >= 0 && ahead < IC_MEMBERS;
+}
+
+/* The decision is about the map as it is before: flags set on the way would change ranks. */
 static void
 smap_staff_ic(struct mset *m)
 {
-    unsigned want = IC_MEMBERS, i, pass;
+    struct smap *before = smap_ref(m->smap);
 
-    for (pass = 0; pass < 2; pass++) {
-        for (i = 0; i < m->smap->nnodes && m->smap->nodes[i].role == ROLE_PROXY; i++) {
-            const struct snode *n = &m->smap->nodes[i];
-            bool able = n == m->smap->primary || (snode_active(n) && !(n->flags & SNODE_NON_ELECTABLE));
-            bool     ic = able && want > 0;
-            uint64_t v = m->smap->version;
+    for (unsigned i = 0; i < before->nnodes && before->nodes[i].role == ROLE_PROXY; i++) {
+        const struct snode *n = &before->nodes[i];
+        bool                ic = ic_chosen(before, n);
 
-            if ((pass == 0) != (n == m->smap->primary))
-                continue;
-            want -= ic ? 1 : 0;
-            if (ic == !!(n->flags & SNODE_IC))
-                continue;
-            mset_set_smap(m, smap_with_flags(m->smap, str_z(n->id), ic ? SNODE_IC : 0, ic ? 0 : SNODE_IC));
-            m->smap->version = v; /* part of the same change */
-        }
+        if (ic == !!(n->flags & SNODE_IC))
+            continue;
+        mset_set_smap(m, smap_with_flags(m->smap, str_z(n->id), ic ? SNODE_IC : 0, ic ? 0 : SNODE_IC));
+        m->smap->version = before->version; /* part of the same change */
     }
+    smap_put(before);
 }
 
 static bool

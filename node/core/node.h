@@ -57,6 +57,8 @@ struct node {
 /* State bits (native-api.md 5.6). */
 #define NODE_CLUSTER_STARTED (1u << 1)
 #define NODE_NODE_STARTED    (1u << 2)
+#define NODE_REBALANCING     (1u << 3)
+#define NODE_RESILVERING     (1u << 5)
 #define NODE_OOS             (1u << 8)
 #define NODE_LOW_CAPACITY    (1u << 11)
 #define NODE_DISK_FAULT      (1u << 13)

@@ -224,6 +224,25 @@ disk_rates(struct node *n, struct diskrate *out, unsigned max)
     return iostat_rates(target_of(n), out, max);
 }
 
+/* What the disks say, and what runs. */
+static unsigned
+state_flags(struct node *n)
+{
+    static const struct {
+        enum xkind kind;
+        unsigned   flag;
+    } table[] = { { X_REBALANCE, NODE_REBALANCING }, { X_RESILVER, NODE_RESILVERING } };
+    unsigned flags = mpath_state_flags(n);
+
+    for (size_t i = 0; n->jobs != NULL && i < ARRAY_SIZE(table); i++) {
+        struct xact *x = xreg_running(n->jobs, table[i].kind, NULL);
+
+        flags |= x != NULL ? table[i].flag : 0;
+        xact_put(x);
+    }
+    return flags;
+}
+
 const struct node_role target_role = {
     .role = ROLE_TARGET,
     .routes = routes,
@@ -233,6 +252,6 @@ const struct node_role target_role = {
     .stop = target_stop,
     .capacity_json = mpath_capacity_json,
     .sysinfo_json = mpath_sysinfo_json,
-    .state_flags = mpath_state_flags,
+    .state_flags = state_flags,
     .disk_rates = disk_rates,
 };

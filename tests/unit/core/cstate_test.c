@@ -195,6 +195,12 @@ the_primary_cannot_be_removed_others_can(void **state)
     cstate_free(s);
 }
 
+static bool
+is_ic(struct cstate *s, const char *id)
+{
+    return (smap_find(s->cur->smap, str_z(id))->flags & SNODE_IC) != 0;
+}
+
 static void
 the_information_centre_is_three_proxies_with_the_primary(void **state)
 {
@@ -208,8 +214,21 @@ the_information_centre_is_three_proxies_with_the_primary(void **state)
     for (unsigned i = 0; i < s->cur->smap->nproxies; i++)
         ic += (s->cur->smap->nodes[i].flags & SNODE_IC) != 0;
     assert_int_equal(3, ic);
+    assert_true(is_ic(s, "proxy-01") && is_ic(s, "proxy-00") && is_ic(s, "proxy-02"));
+    assert_int_equal(0, apply(s, "{\"op\":\"node-add\",\"node\":" NODE("proxy", "a-proxy0", "0023") "}"));
+    assert_false(is_ic(s, "a-proxy0")); /* members stay, whoever comes first by name */
+    assert_int_equal(0, apply(s, "{\"op\":\"node-dead\",\"id\":\"proxy-02\",\"now\":5}"));
+    assert_false(is_ic(s, "proxy-02"));
+    assert_true(is_ic(s, "a-proxy0")); /* somebody takes its place */
+    assert_true(is_ic(s, "proxy-01") && is_ic(s, "proxy-00"));
+    assert_int_equal(0, apply(s, "{\"op\":\"node-alive\",\"id\":\"proxy-02\"}"));
+    assert_false(is_ic(s, "proxy-02")); /* and keeps it */
     assert_int_equal(0, apply(s, "{\"op\":\"primary\",\"id\":\"proxy-03\"}"));
     assert_true(s->cur->smap->primary->flags & SNODE_IC);
+    ic = 0;
+    for (unsigned i = 0; i < s->cur->smap->nnodes; i++)
+        ic += (s->cur->smap->nodes[i].flags & SNODE_IC) != 0;
+    assert_int_equal(3, ic);
     assert_int_equal(-AIS_E_BADREQ, apply(s, "{\"op\":\"primary\",\"id\":\"target-1\"}"));
     cstate_free(s);
 }
