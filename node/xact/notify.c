@@ -74,20 +74,16 @@ unheard(int rc)
     return rc == -AIS_E_PEER || rc == -AIS_E_TIMEOUT || rc == -AIS_E_CLOSED || rc == -AIS_E_UNAVAIL;
 }
 
-/* All members of the information centre; again to those that could not be reached. They poll, too: what is lost here is only late. */
+/* POST to all members of the information centre; again to those that could not be reached. They poll, too: what is lost is only late. */
 static void
-tell(struct xact *x, const char *target)
+tell(struct node *n, const char *target, struct str body)
 {
-    struct node  *n = x->g->n;
     struct arena *a = arena_new(4 * KIB, 1 * MIB);
-    struct sbuf   body;
     struct views  v;
     struct bcast *c;
     unsigned      nc = 0;
 
     views_get(n, &v);
-    sbuf_init(&body, BODY_MAX);
-    put_msg(x, n->id, &body);
     c = arena_zalloc(a, (v.smap->nnodes + 1) * sizeof(*c));
     for (unsigned i = 0; c != NULL && i < v.smap->nnodes; i++)
         if (v.smap->nodes[i].role == ROLE_PROXY && (v.smap->nodes[i].flags & SNODE_IC))
@@ -97,17 +93,43 @@ tell(struct xact *x, const char *target)
 
         if (t > 0 && fiber_sleep(RETRY_NS) < 0)
             break;
-        (void)node_bcast(n, c, nc, M_POST, str_z(target), sbuf_str(&body), a, 16 * KIB, v.conf->timeout.cplane_operation);
+        (void)node_bcast(n, c, nc, M_POST, str_z(target), body, a, 16 * KIB, v.conf->timeout.cplane_operation);
         for (unsigned i = 0; i < nc; i++)
             if (unheard(c[i].rc))
                 c[left++] = (struct bcast){ .to = c[i].to };
         nc = left;
     }
     if (nc > 0)
-        log_debug("job's end not told to all", { "job", LZ(x->id) }, { "proxy", LZ(c[0].to->id) });
-    sbuf_fini(&body);
+        log_debug("information centre not told", { "of", LZ(target) }, { "proxy", LZ(c[0].to->id) });
     views_put(&v);
     arena_free(a);
+}
+
+static void
+tell_state(struct xact *x, const char *target)
+{
+    struct sbuf body;
+
+    sbuf_init(&body, BODY_MAX);
+    put_msg(x, x->g->n->id, &body);
+    tell(x->g->n, target, sbuf_str(&body));
+    sbuf_fini(&body);
+}
+
+static void
+begin_fiber(void *arg)
+{
+    struct xact *x = arg;
+    struct sbuf  body;
+
+    sbuf_init(&body, BODY_MAX);
+    sbuf_printf(&body, "{\"action\":\"reg-global-xaction\",\"value\":{\"uuid\":\"%s\",\"kind\":\"%s\",\"srcs\":[\"%s\"]}}", x->id,
+                xact_desc(x)->kind, x->g->n->id);
+    tell(x->g->n, "/v1/ic", sbuf_str(&body));
+    if (atomic_load(&x->ended) != 0) /* its end was told to nobody who knew it */
+        tell_state(x, "/v1/notifs/finished");
+    sbuf_fini(&body);
+    xact_put(x);
 }
 
 static void
@@ -119,7 +141,7 @@ end_fiber(void *arg)
     if ((flags & XF_CAP) && x->g->n->store != NULL)
         (void)store_cap_refresh(x->g->n->store);
     if (flags & XF_IC)
-        tell(x, "/v1/notifs/finished");
+        tell_state(x, "/v1/notifs/finished");
     xact_put(x);
 }
 
@@ -128,7 +150,7 @@ progress_fiber(void *arg)
 {
     struct xact *x = arg;
 
-    tell(x, "/v1/notifs/progress");
+    tell_state(x, "/v1/notifs/progress");
     xact_put(x);
 }
 
@@ -138,6 +160,13 @@ xact_tell_end(struct xact *x)
     if (x->g->n == NULL || !(xact_desc(x)->flags & (XF_IC | XF_CAP)))
         return;
     if (fiber_spawn(run_loop(x->g->run, 0), "job end", end_fiber, xact_ref(x)) < 0)
+        xact_put(x);
+}
+
+void
+xact_tell_begin(struct xact *x)
+{
+    if (fiber_spawn(run_loop(x->g->run, 0), "job begin", begin_fiber, xact_ref(x)) < 0)
         xact_put(x);
 }
 

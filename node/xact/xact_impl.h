@@ -93,6 +93,11 @@ struct xact {
 
 TAILQ_HEAD(xacts, xact);
 
+/* When the jobs that begin by themselves did so last; the registry's fiber only. */
+struct xauto {
+    int64_t looked, cleaned, evicted; /* mono; 0 = never */
+};
+
 struct xreg {
     struct run      *run;
     struct node     *n;       /* NULL in tests */
@@ -102,6 +107,7 @@ struct xreg {
     struct hmap      by_id;
     unsigned         nall;
     _Atomic bool     stopping;
+    struct xauto     space;
 };
 
 static inline const struct xdesc *
@@ -115,6 +121,10 @@ xact_desc(const struct xact *x)
 const char *xact_name(const struct xact *x, char out[XNAME_MAX]);
 /* The job is over: tell the information centre, look at capacity. Does not park (a fiber does it). */
 void xact_tell_end(struct xact *x);
+/* A job that this target began by itself. Does not park. */
+void xact_tell_begin(struct xact *x);
+/* Begin those that are due. Parks. */
+void xreg_auto(struct xreg *g, int64_t now);
 /* ... how far it is. */
 void xact_tell_progress(struct xact *x);
 /* Forget what is old, end what idles, report progress: from time to time. Does not park. now: mono; real: Unix. */

@@ -604,8 +604,10 @@ housekeeper(void *arg)
 {
     struct xreg *g = arg;
 
-    while (fiber_sleep(TICK_NS) == 0)
+    while (fiber_sleep(TICK_NS) == 0) {
         xreg_housekeep(g, clock_mono(), clock_real());
+        xreg_auto(g, clock_mono());
+    }
 }
 
 /* --- life --- */

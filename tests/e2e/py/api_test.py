@@ -905,7 +905,7 @@ def what_a_cluster_tells():
              "backends": list, "remote": dict, "running_all": list}
     for what, kind in kinds.items():
         same(type(expect(ask("GET", "/v1/cluster?what=" + what), 200).json()), kind, what)
-    same(ask("GET", "/v1/cluster?what=status_all").json(), None)
+    same([s for s in ask("GET", "/v1/cluster?what=status_all").json() or [] if s["kind"] != "cleanup-store"], [])  # by itself on a full disk
     a = expect(ask("GET", "/v1/cluster?what=target_ips"), 200)
     same((a.body, a.get("Content-Type")), (b",".join([b"127.0.0.1"] * 9), "text/plain; charset=utf-8"))
     expect(ask("GET", "/v1/cluster?what=nonsense"), 400, "unexpected query [what=nonsense]")
