@@ -134,7 +134,7 @@ node_main(void *arg)
 {
     struct cl_node  *n = arg;
     auto_free char  *local = xasprintf("%s/%u/local.json", SIM_ROOT, n->host), *id = NULL;
-    struct node_opts o = { .config = SIM_ROOT "/ais.json", .local_config = local, .nloops = 1, .ntargets = n->proxy ? cl.targets : 0 };
+    struct node_opts o = { .config = SIM_ROOT "/ais.json", .local_config = local, .nloops = 1, .ntargets = n->proxy ? MIN(cl.targets, 3u) : 0 };
     struct err       e;
     struct node     *node = NULL;
     int              rc;

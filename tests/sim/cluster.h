@@ -97,4 +97,7 @@ extern const char *const fault_names[NFAULTS];
 /* Faults, one bit each, until that time; then everything is healed and started. */
 void nemesis_run(unsigned faults, int64_t until);
 
+/* --- scale.c: instead of a workload --- */
+void scale_run(unsigned targets);
+
 #endif

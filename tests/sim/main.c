@@ -27,8 +27,8 @@
 static struct {
     uint64_t seed;
     unsigned count, jobs, proxies, targets, mountpaths, seconds, faults;
-    bool     trace, log, twice, keep_going;
-} o = { .seed = 1, .count = 1, .jobs = 1, .proxies = 3, .targets = 4, .mountpaths = 2, .seconds = 10, .keep_going = true };
+    bool     trace, log, twice, scale;
+} o = { .seed = 1, .count = 1, .jobs = 1, .proxies = 3, .targets = 4, .mountpaths = 2, .seconds = 10 };
 
 struct result {
     uint64_t hash, steps, ops, ok;
@@ -45,7 +45,8 @@ usage(FILE *f)
                "  --proxies P     (3)                         --targets T    (4)\n"
                "  --mountpaths M  a target (2)                --faults A,B   which (default: all that must be survived)\n"
                "  --log           print what happens          --trace        print every event\n"
-               "  --twice         run each seed twice: the same must happen\n\nFaults:");
+               "  --twice         run each seed twice: the same must happen\n"
+               "  --scale         instead: traffic and map size while a cluster grows to T targets\n\nFaults:");
     for (unsigned i = 0; i < NFAULTS; i++)
         fprintf(f, " %s", fault_names[i]);
     fprintf(f, "\n");
@@ -133,8 +134,13 @@ scenario(struct result *r)
     struct cl_conf       cc = { .seed = o.seed, .proxies = o.proxies, .targets = o.targets, .mountpaths = o.mountpaths };
     struct workload_conf wc = { .clients = 5, .buckets = 2, .objects = 25, .churn = 3 };
 
+    cc.targets += o.scale; /* one more that joins */
     cl_init(&cc);
     clients_init();
+    if (o.scale) {
+        scale_run(o.targets);
+        return;
+    }
     for (unsigned h = 1; h <= cl_nodes(); h++)
         cl_start(h);
     if (!cl_ready(SEC_NS(60))) {
@@ -178,7 +184,7 @@ run_seed(uint64_t seed, int out)
     }
     private_root();
     signal(SIGALRM, hung);
-    alarm(120);
+    alarm(o.scale ? 1200 : 120);
     (void)setenv("AIS_DISK", "threads", 1);
     json_object_seed(1);
     c = conf_of(seed);
@@ -330,7 +336,8 @@ main(int argc, char **argv)
     static const struct option opts[] = {
         { "seed", 1, NULL, 's' },    { "count", 1, NULL, 'c' },      { "jobs", 1, NULL, 'j' },   { "proxies", 1, NULL, 'p' },
         { "targets", 1, NULL, 't' }, { "mountpaths", 1, NULL, 'm' }, { "seconds", 1, NULL, 'S' }, { "faults", 1, NULL, 'f' },
-        { "trace", 0, NULL, 'T' },   { "log", 0, NULL, 'l' },        { "twice", 0, NULL, '2' },  { "help", 0, NULL, 'h' },
+        { "trace", 0, NULL, 'T' },   { "log", 0, NULL, 'l' },        { "twice", 0, NULL, '2' },  { "scale", 0, NULL, 'C' },
+        { "help", 0, NULL, 'h' },     
         { NULL, 0, NULL, 0 },
     };
     int c;
@@ -355,6 +362,8 @@ main(int argc, char **argv)
             o.log = true;
         else if (c == '2')
             o.twice = true;
+        else if (c == 'C')
+            o.scale = true;
         else if (c != 'f' || !faults_parse(optarg)) {
             usage(c == 'h' ? stdout : stderr);
             return c == 'h' ? 0 : 2;
