@@ -145,6 +145,10 @@ listener_read(const json_t *j)
     for (size_t i = 0; i < json_array_size(srcs); i++)
         if (json_string_length(json_array_get(srcs, i)) > 0)
             listener_src_add(l, str_z(json_string_value(json_array_get(srcs, i))), true);
+    if (l->nsrcs == 0) {
+        listener_free(l);
+        return NULL;
+    }
     for (size_t i = 0; i < json_array_size(over); i++) {
         s = listener_src(l, str_z(json_string_value(json_array_get(over, i))));
         if (s != NULL && s->active) {

@@ -74,6 +74,7 @@ nonsense_is_no_listener(void **state)
     static const char *const forms[] = { "{}", "[]", "7", "null", "{\"uuid\":\"x\",\"kind\":\"lru\",\"srcs\":[\"t\"]}",
                                          "{\"uuid\":\"Xk3bZ9qLm\",\"kind\":\"zz\",\"srcs\":[\"t\"]}",
                                          "{\"uuid\":\"Xk3bZ9qLm\",\"kind\":\"lru\",\"srcs\":[]}",
+                                         "{\"uuid\":\"Xk3bZ9qLm\",\"kind\":\"lru\",\"srcs\":[\"\",7]}",
                                          "{\"uuid\":\"Xk3bZ9qLm\",\"kind\":\"lru\",\"srcs\":\"t\"}" };
 
     (void)state;
