@@ -216,7 +216,7 @@ cl_ready(int64_t ns)
     while (!all_ready()) {
         if (sim_now() > until)
             return false;
-        sim_sleep(MSEC_NS(20));
+        sim_sleep(MSEC_NS(2));
     }
     return true;
 }

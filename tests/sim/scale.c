@@ -97,6 +97,7 @@ scale_run(unsigned targets)
 {
     static const unsigned steps[] = { 3, 10, 50, 100, 200 };
 
+    sim_net_calm();
     for (unsigned h = 1; h <= cl.proxies; h++)
         cl_start(h);
     cl.targets = 0;
