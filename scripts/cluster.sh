@@ -7,11 +7,13 @@ set -euo pipefail
 
 usage() {
     cat <<'USAGE'
-usage: scripts/cluster.sh start|stop|kill|status|clean [options]
+usage: scripts/cluster.sh start|stop|kill|restart|add-target|status|clean [options]
 
   start    start the cluster (nodes that run already are left alone) and wait until it is ready
   stop     end all nodes gracefully (SIGTERM), wait until they are gone
   kill     end all nodes at once (SIGKILL): what a power cut does to processes
+  restart  stop, then start (with --node I: that one)
+  add-target  one more target joins the cluster that runs; its number is printed
   status   one line a node; exit code 0 when all run and the cluster is ready
   clean    stop, then remove --dir
 
@@ -43,7 +45,7 @@ cmd=$1
 shift
 case $cmd in
 -h | --help | help) usage; exit 0 ;;
-start | stop | kill | status | clean) ;;
+start | stop | kill | restart | add-target | status | clean) ;;
 *) usage >&2; die "unknown command \"$cmd\"" ;;
 esac
 
@@ -278,6 +280,16 @@ case $cmd in
 start) do_start ;;
 stop) do_end TERM ;;
 kill) do_end KILL ;;
+restart)
+    do_end TERM
+    do_start
+    ;;
+add-target)
+    [ -f "$conf" ] || die "there is no cluster in $dir yet"
+    only=$nodes targets=$((targets + 1)) nodes=$((nodes + 1))
+    do_start >&2
+    echo "$only"
+    ;;
 status) do_status ;;
 clean)
     only=

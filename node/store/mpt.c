@@ -667,13 +667,13 @@ check_parts(const struct upload *u, const struct mpt_part_ref *parts, unsigned n
 
 /* One commit: manifest and metadata from what is known of the parts. */
 static int
-complete(struct store *s, const struct bck *b, struct upload *u, const struct cksum *whole, struct obj **out, struct err *e)
+complete(struct store *s, const struct bck *b, struct upload *u, const struct cksum *whole, const struct put_attrs *a, struct obj **out,
+         struct err *e)
 {
-    static const struct put_attrs plain = { .length = -1 };
     struct lmeta                  meta = { .cksum = *whole };
     struct ufest                  man = { .id = str_z(u->id), .flags = UFEST_COMPLETED, .created_ns = u->created, .n = u->n };
     struct cjob                   j = { .op = COP_CHUNKED, .m = mpath_of(s, b, u->name), .b = b, .name = u->name, .fd = -1,
-                                        .work = u->parts[0].path, .attrs = &plain, .ufest = &man, .meta = &meta };
+                                        .work = u->parts[0].path, .attrs = a, .ufest = &man, .meta = &meta };
     int                           rc;
 
     if (j.m == NULL)
@@ -687,7 +687,9 @@ complete(struct store *s, const struct bck *b, struct upload *u, const struct ck
     }
     meta.ncustom = u->ncustom;
     memcpy(meta.custom, u->custom, u->ncustom * sizeof(u->custom[0]));
-    j.atime_ns = clock_real();
+    if (a->from_peer)
+        meta.cksum = a->expect;
+    j.atime_ns = a->atime_ns != 0 ? a->atime_ns : clock_real();
     rc = commit_locked(&j, e);
     free(man.chunks);
     if (rc == 0 && out != NULL)
@@ -698,8 +700,8 @@ complete(struct store *s, const struct bck *b, struct upload *u, const struct ck
 }
 
 int
-mpt_complete(struct store *s, const struct bck *b, struct str name, struct str id, const struct mpt_part_ref *parts, unsigned n,
-             struct obj **out, struct err *e)
+mpt_complete_as(struct store *s, const struct bck *b, struct str name, struct str id, const struct mpt_part_ref *parts, unsigned n,
+                const struct put_attrs *a, struct obj **out, struct err *e)
 {
     struct upload    *u;
     struct nhold      h;
@@ -713,7 +715,7 @@ mpt_complete(struct store *s, const struct bck *b, struct str name, struct str i
     if (rc == 0)
         rc = whole_cksum(&w, b->cksum, e);
     if (rc == 0)
-        rc = complete(s, b, u, &w.out[0], out, e);
+        rc = complete(s, b, u, &w.out[0], a, out, e);
     if (rc < 0) {
         nunlock(&s->names, &h);
         return rc;
@@ -721,4 +723,13 @@ mpt_complete(struct store *s, const struct bck *b, struct str name, struct str i
     offload(remove_log, u);
     upload_drop(s, u, &h);
     return 0;
+}
+
+int
+mpt_complete(struct store *s, const struct bck *b, struct str name, struct str id, const struct mpt_part_ref *parts, unsigned n,
+             struct obj **out, struct err *e)
+{
+    static const struct put_attrs plain = { .length = -1 };
+
+    return mpt_complete_as(s, b, name, id, parts, n, &plain, out, e);
 }

@@ -256,7 +256,7 @@ set_version(struct cjob *j, char out[68])
     if (j->b->versioning) {
         if (j->was == OBJ_HERE || j->was == OBJ_MOVED)
             (void)str_u64(j->was_version, &v);
-        str_from_u64(v + 1, 10, out);
+        str_from_u64(MAX(v, j->attrs->prior) + 1, 10, out);
     }
     j->meta->version = str_z(out);
 }

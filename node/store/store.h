@@ -160,6 +160,9 @@ struct mpt_part_ref {
 };
 int mpt_complete(struct store *s, const struct bck *b, struct str name, struct str id, const struct mpt_part_ref *parts,
                  unsigned n, struct obj **out, struct err *e);
+/* The same for an object that came from another target: a as for its PUT (from_peer), and as mpt_create was given. */
+int mpt_complete_as(struct store *s, const struct bck *b, struct str name, struct str id, const struct mpt_part_ref *parts, unsigned n,
+                    const struct put_attrs *a, struct obj **out, struct err *e);
 int mpt_abort(struct store *s, const struct bck *b, struct str name, struct str id, struct err *e);
 
 /* --- listing --- */

@@ -70,6 +70,7 @@ struct put_attrs {
     int64_t          mtime_ns;    /* 0 = now; copies and transfers keep the source's */
     unsigned         ncustom;
     const struct kv *custom;
+    uint64_t         prior;       /* another target had at least this version: the next one is above it */
     bool             skip_vc;     /* do not load the existing version and checksum */
     bool             same_is_noop;/* client checksum equals the stored one: keep the object as it is (internals.md 4.2) */
     /* A transfer: applied only if `gen` is newer than the object or tombstone here (or than a moved-stub, or equal to it: it comes

@@ -18,9 +18,12 @@ static int
 append_more(struct req *r, struct objreq *o, struct err *e)
 {
     struct node *n = req_node(r);
+    struct copier c = copier_of(r);
     char        *handle = NULL;
-    int          rc;
+    int          rc = o->q.append_handle.n == 0 ? obj_settle(&c, &o->b, o->name, e) : 0;
 
+    if (rc < 0)
+        return rc;
     rc = append_data(n->store, &o->b, o->name, o->q.append_handle, body_read, r, &handle, e);
     if (rc < 0)
         return rc;
@@ -33,12 +36,16 @@ append_more(struct req *r, struct objreq *o, struct err *e)
 static int
 append_end(struct req *r, struct objreq *o, struct err *e)
 {
+    struct copier    c = copier_of(r);
     struct put_attrs a;
     int              rc;
 
     if (o->q.append_handle.n == 0)
         return err_set(e, AIS_E_BADREQ, "failed to finalize append-file operation: empty source in the handle");
     rc = attrs_from_headers(r, &a, e);
+    if (rc < 0)
+        return rc;
+    rc = obj_settle(&c, &o->b, o->name, e); /* the version goes on */
     if (rc < 0)
         return rc;
     rc = append_flush(req_node(r)->store, &o->b, o->name, o->q.append_handle, &a.expect, e);

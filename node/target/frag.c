@@ -460,14 +460,37 @@ frag_restore(const struct copier *c, const struct bck *b, struct str name, struc
     return rc;
 }
 
+/* A former owner of the object cannot be asked: slices do instead, unless there is an object here, which may be an older one. */
+static int
+restore_unasked(const struct copier *c, const struct objreq *o, unsigned flags, struct obj **out, struct err *e)
+{
+    struct err     why = *e;
+    struct gen     g;
+    enum obj_state state;
+    int            rc = obj_gen(c->n->store, &o->b, o->name, &g, &state, e);
+
+    if (rc == 0)
+        rc = state == OBJ_HERE ? -AIS_E_UNAVAIL : frag_restore(c, &o->b, o->name, e);
+    if (rc == 0) {
+        err_clear(e);
+        return obj_open(c->n->store, &o->b, o->name, flags, out, e);
+    }
+    *e = why;
+    return -AIS_E_UNAVAIL;
+}
+
 int
 obj_open_or_restore(struct req *r, const struct objreq *o, unsigned flags, struct obj **out, struct err *e)
 {
     struct node        *n = req_node(r);
     struct copier       c = copier_of(r);
     const struct snode *owner;
-    int                 rc = obj_open(n->store, &o->b, o->name, flags, out, e);
+    int                 rc = obj_settle(&c, &o->b, o->name, e);
 
+    if (rc == -AIS_E_UNAVAIL && o->b.ec)
+        return restore_unasked(&c, o, flags, out, e);
+    if (rc == 0)
+        rc = obj_open(n->store, &o->b, o->name, flags, out, e);
     if (rc != -AIS_E_NOOBJ || !o->b.ec || !obj_is_mine(&c, &o->b, o->name, &owner))
         return rc;
     err_clear(e);
@@ -534,8 +557,10 @@ settle_mine(const struct copier *c, const struct bck *b, struct str name, struct
 {
     struct store *s = c->n->store;
     struct obj   *o = NULL;
-    int           rc = obj_open(s, b, name, OBJ_NO_FD | OBJ_NO_LRU, &o, e);
+    int           rc = obj_settle(c, b, name, e);
 
+    if (rc == 0)
+        rc = obj_open(s, b, name, OBJ_NO_FD | OBJ_NO_LRU, &o, e);
     obj_close(o);
     if (rc == 0)
         return has_record(s, b, name) ? 0 : drop_outdated(s, b, name, e);
@@ -559,9 +584,9 @@ settle_theirs(const struct copier *c, const struct snode *owner, const struct bc
 }
 
 static int
-settle_one(struct node *n, const struct smap *map, const struct bck *b, struct str name, struct err *e)
+settle_one(struct node *n, const struct views *v, const struct bck *b, struct str name, struct err *e)
 {
-    struct copier       c = { .n = n, .smap = map, .arena = arena_new(4 * KIB, MIB) };
+    struct copier       c = { .n = n, .smap = v->smap, .rmd = v->rmd, .arena = arena_new(4 * KIB, MIB) };
     const struct snode *owner;
     int                 rc;
 
@@ -586,7 +611,7 @@ frag_say(struct req *r, const struct objreq *o, bool exists)
 
 /* Fragments of one bucket; how many owners could not be asked. */
 static uint64_t
-settle_bck(struct node *n, const struct smap *map, const struct bck *b)
+settle_bck(struct node *n, const struct views *v, const struct bck *b)
 {
     struct target    *t = target_of(n);
     struct frag_walk *w = frag_walk_new(n->store, b);
@@ -601,7 +626,7 @@ settle_bck(struct node *n, const struct smap *map, const struct bck *b)
         while (!atomic_load(&t->stopping) && frag_name_next(&names, &at, &name)) {
             struct err e = { .code = 0 };
 
-            failed += settle_one(n, map, b, name, &e) < 0;
+            failed += settle_one(n, v, b, name, &e) < 0;
         }
     }
     sbuf_fini(&names);
@@ -619,7 +644,7 @@ settle_all(struct node *n)
     views_get(n, &v);
     for (unsigned i = 0; v.bmd != NULL && v.smap != NULL && i < v.bmd->n && !atomic_load(&t->stopping); i++)
         if (v.bmd->sorted[i]->bck.ec && !frag_none(n->store, &v.bmd->sorted[i]->bck))
-            failed += settle_bck(n, v.smap, &v.bmd->sorted[i]->bck);
+            failed += settle_bck(n, &v, &v.bmd->sorted[i]->bck);
     views_put(&v);
     return failed;
 }

@@ -141,10 +141,13 @@ act_mpt_complete(struct req *r, struct objreq *o, const struct actmsg *m)
     struct node         *n = req_node(r);
     struct err           e = { .code = 0 };
     struct mpt_part_ref *refs = NULL;
+    struct copier        c = copier_of(r);
     unsigned             nrefs = 0;
     int                  rc;
 
     rc = parts_read(r, m->value, &refs, &nrefs, &e);
+    if (rc == 0 && o->b.versioning)
+        rc = obj_settle(&c, &o->b, o->name, &e);
     if (rc == 0)
         rc = mpt_complete(n->store, &o->b, o->name, o->q.upload_id, refs, nrefs, NULL, &e);
     if (rc == -AIS_E_NOENT)

@@ -21,23 +21,43 @@ bad_action(struct req *r, struct str action)
 
 /* --- DELETE --- */
 
+/* What lies with a former owner is not brought here to be deleted: a tombstone does. */
+static int
+delete_anywhere(const struct copier *c, const struct bck *b, struct str name, struct err *e)
+{
+    struct gen next = { .counter = 0 };
+    uint64_t   version;
+    bool       there;
+    int        rc = obj_look_away(c, b, name, &there, &version, e);
+
+    if (rc < 0)
+        return rc;
+    if (!there)
+        return obj_delete(c->n->store, b, name, e);
+    rc = obj_tomb(c->n->store, b, name, &next, e);
+    if (rc != -AIS_E_CONFLICT)
+        return rc;
+    err_clear(e); /* it came here meanwhile */
+    return obj_delete(c->n->store, b, name, e);
+}
+
 static void
 delete_object(struct req *r, struct objreq *o)
 {
-    struct node *n = req_node(r);
-    struct err   e = { .code = 0 };
-    int          rc;
+    struct node  *n = req_node(r);
+    struct copier c = copier_of(r);
+    struct err    e = { .code = 0 };
+    int           rc;
 
-    rc = obj_delete(n->store, &o->b, o->name, &e);
+    rc = delete_anywhere(&c, &o->b, o->name, &e);
     if (rc == -AIS_E_NOOBJ && o->b.ec) { /* what slices could bring back is there, and has to be deleted for good */
-        struct copier c = copier_of(r);
-
         err_clear(&e);
         rc = frag_restore(&c, &o->b, o->name, &e);
         if (rc == 0)
             rc = obj_delete(n->store, &o->b, o->name, &e);
     }
     if (rc == 0) {
+        obj_deleted_tell(&c, &o->b, o->name);
         frag_outdated(r, &o->b, o->name);
         stat_inc(n->stats, STAT_DEL_N);
         return resp_empty(r, 200);
@@ -129,9 +149,10 @@ custom_from_json(struct req *r, json_t *value, struct kv **out, unsigned *n, str
 static int
 patch_custom(struct req *r, struct objreq *o, const struct actmsg *m, struct err *e)
 {
-    struct kv *kv = NULL;
-    unsigned   n = 0;
-    int        rc;
+    struct copier c = copier_of(r);
+    struct kv    *kv = NULL;
+    unsigned      n = 0;
+    int           rc;
 
     rc = custom_from_json(r, m->value, &kv, &n, e);
     if (rc < 0)
@@ -142,6 +163,9 @@ patch_custom(struct req *r, struct objreq *o, const struct actmsg *m, struct err
 
         return err_wrap(e, "%.*s", STR_FMT(name));
     }
+    rc = obj_settle(&c, &o->b, o->name, e);
+    if (rc < 0)
+        return rc;
     rc = obj_set_custom(req_node(r)->store, &o->b, o->name, kv, n, o->q.new_custom, e);
     if (rc == -AIS_E_NOOBJ)
         err_noobj(r, e, &o->b, o->name);
@@ -215,10 +239,15 @@ rename_object(struct req *r, struct objreq *o, struct str to, struct err *e)
         return err_set(e, AIS_E_UNSUPP, "%s: cannot rename erasure-coded object %.*s", n->name, STR_FMT(from));
     if (str_eq(to, o->name))
         return err_set(e, AIS_E_BADREQ, "%s: cannot rename/move object %.*s onto itself", n->name, STR_FMT(from));
+    rc = obj_settle(&c, &o->b, o->name, e);
+    if (rc < 0)
+        return rc;
     if (obj_is_mine(&c, &o->b, to, &owner))
         rc = obj_rename(n->store, &o->b, o->name, to, e);
     else
         rc = rename_away(r, o, to, e);
+    if (rc == 0)
+        obj_deleted_tell(&c, &o->b, o->name);
     if (rc == -AIS_E_NOOBJ)
         err_noobj(r, e, &o->b, o->name);
     return rc;

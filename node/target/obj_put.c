@@ -55,7 +55,7 @@ put_chunked(struct req *r, const struct objreq *o, const struct put_attrs *a, st
         rc = put_chunk(r, o, str_z(id), i + 1, MIN(size, total - i * size), e);
     }
     if (rc == 0)
-        rc = mpt_complete(s, &o->b, o->name, str_z(id), refs, n, out, e);
+        rc = mpt_complete_as(s, &o->b, o->name, str_z(id), refs, n, &(struct put_attrs){ .length = -1, .prior = a->prior }, out, e);
     if (rc < 0)
         mpt_abort(s, &o->b, o->name, str_z(id), NULL);
     return rc;
@@ -79,6 +79,20 @@ put_whole(struct req *r, const struct objreq *o, const struct put_attrs *a, stru
     return put_commit(p, out, e);
 }
 
+/* Versions go on where a former owner's stopped, if that can be learnt: who is down keeps nobody from writing. */
+static uint64_t
+version_away(struct req *r, const struct objreq *o)
+{
+    struct copier c = copier_of(r);
+    struct err    e = { .code = 0 };
+    uint64_t      version = 0;
+    bool          there;
+
+    if (o->b.versioning)
+        (void)obj_look_away(&c, &o->b, o->name, &there, &version, &e);
+    return version;
+}
+
 static void
 put_object(struct req *r, struct objreq *o)
 {
@@ -91,6 +105,7 @@ put_object(struct req *r, struct objreq *o)
     rc = attrs_from_headers(r, &a, &e);
     if (rc < 0)
         return resp_err(r, rc, &e);
+    a.prior = version_away(r, o);
     a.skip_vc = o->b.skip_vc || o->q.skip_vc;
     a.same_is_noop = !a.skip_vc;
     if (o->b.max_monolithic > 0 && o->b.chunk_size > 0 && a.length > 0 && (uint64_t)a.length > o->b.max_monolithic)
@@ -134,7 +149,7 @@ put_copy(struct req *r, struct objreq *o)
     if (bk == NULL)
         return resp_err(r, err_nobck(&e, &id), &e);
     to = bk->bck;
-    rc = obj_open(req_node(r)->store, &o->b, o->name, 0, &obj, &e);
+    rc = obj_open_or_restore(r, o, 0, &obj, &e);
     if (rc == -AIS_E_NOOBJ)
         err_noobj(r, &e, &o->b, o->name);
     if (rc == 0)

@@ -10,7 +10,6 @@
 #include <stdlib.h>
 
 #include "base/util.h"
-#include "codec/url.h"
 #include "run/disk.h"
 #include "target/target_impl.h"
 
@@ -22,7 +21,7 @@
 struct copier
 copier_of(struct req *r)
 {
-    return (struct copier){ .n = req_node(r), .smap = req_views(r)->smap, .arena = r->arena };
+    return (struct copier){ .n = req_node(r), .smap = req_views(r)->smap, .rmd = req_views(r)->rmd, .arena = r->arena };
 }
 
 bool
@@ -109,29 +108,6 @@ copy_here(const struct copier *c, const struct source *s, const struct bck *b, s
 }
 
 /* --- on another target --- */
-
-struct str
-obj_path(struct arena *a, const char *prefix, const struct bck *b, struct str name)
-{
-    struct sbuf sb;
-    struct str  path;
-
-    sbuf_init(&sb, 64 * KIB);
-    sbuf_putz(&sb, prefix);
-    url_encode_path(&sb, b->name);
-    sbuf_putc(&sb, '/');
-    url_encode_path(&sb, name);
-    sbuf_printf(&sb, "?provider=%s", provider_name(b->provider));
-    if (b->ns_uuid.n > 0 || b->ns_name.n > 0) {
-        sbuf_putz(&sb, "&namespace=%40");
-        url_encode_query(&sb, b->ns_uuid);
-        sbuf_putz(&sb, "%23");
-        url_encode_query(&sb, b->ns_name);
-    }
-    path = sbuf_ok(&sb) ? arena_str(a, sbuf_str(&sb)) : STR_NULL;
-    sbuf_fini(&sb);
-    return path;
-}
 
 static unsigned
 source_hdrs(const struct copier *c, const struct source *s, struct hdr *h, unsigned n)
@@ -259,7 +235,9 @@ obj_exists(const struct copier *c, const struct bck *b, struct str name, struct 
     int                 rc;
 
     if (obj_is_mine(c, b, name, &owner)) {
-        rc = obj_open(c->n->store, b, name, OBJ_NO_FD | OBJ_NO_LRU, &obj, e);
+        rc = obj_settle(c, b, name, e);
+        if (rc == 0)
+            rc = obj_open(c->n->store, b, name, OBJ_NO_FD | OBJ_NO_LRU, &obj, e);
         obj_close(obj);
     } else if (owner == NULL) {
         return err_set(e, AIS_E_UNAVAIL, "no active targets");

@@ -256,6 +256,7 @@ job_file(struct promote *p, struct xact *x, struct arena *a, const char *path, s
 
     views_get(p->n, &v);
     c.smap = v.smap;
+    c.rmd = v.rmd;
     rc = promote_file(p, &c, xact_bck(x), path, &size, e);
     views_put(&v);
     if (rc > 0)

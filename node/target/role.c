@@ -27,6 +27,10 @@ static const struct route routes[] = {
     { M_POST,   "/v1/objects/:bck",            h_target_objs_post,     ANY_NET },
     { M_GET,    "/v1/fragments/:bck/*obj",     h_target_frag_get,      INTRA },
     { M_DELETE, "/v1/fragments/:bck/*obj",     h_target_frag_delete,   INTRA },
+    { M_GET,    "/v1/moves/:bck/*obj",         h_target_moves_get,     INTRA },
+    { M_PUT,    "/v1/moves/:bck/*obj",         h_target_moves_put,     INTRA | R_STREAM },
+    { M_DELETE, "/v1/moves/:bck/*obj",         h_target_moves_delete,  INTRA },
+    { M_PUT,    "/v1/moves",                   h_target_moves_flush,   INTRA },
     { M_POST,   "/v1/buckets/:bck/_list",      h_target_bck_list,      INTRA },
     { M_POST,   "/v1/buckets/:bck/_summary",   h_target_bck_summary,   INTRA },
     { M_POST,   "/v1/buckets/:bck/_promote",   h_target_promote,       INTRA },
@@ -153,6 +157,7 @@ target_stop(struct node *n)
     n->store = NULL;
     for (i = 0; i < ARRAY_SIZE(t->old); i++)
         free(t->old[i]);
+    settler_free(t->settler);
     free(t->places);
     free(t->disks);
     pthread_mutex_destroy(&t->mtx);
@@ -167,6 +172,7 @@ target_start(struct node *n, struct err *e)
     int            rc;
 
     t->n = n;
+    t->settler = settler_new();
     MUST(pthread_mutex_init(&t->mtx, NULL));
     n->priv = t;
     n->jobs = xreg_new(n->run, n->name, n);

@@ -13,6 +13,7 @@
 #include "core/role_types.h"
 #include "lso/lso.h"
 #include "store/store.h"
+#include "xact/move.h"
 
 #define MAX_MPATHS 64
 
@@ -26,6 +27,7 @@ struct diskstat;
 
 struct target {
     struct node    *n;
+    struct settler *settler;     /* settle.c */
     pthread_mutex_t mtx;         /* protects what follows; leaf, never held across a park */
     uint64_t        smap_ver;    /* of the map adopted last */
     struct places  *places;      /* replaced as a whole; old ones stay until stop, so that readers need no lock */
@@ -100,6 +102,7 @@ void count_error(struct node *n, int rc, enum stat_id err, enum stat_id io_err);
 struct copier {
     struct node       *n;
     const struct smap *smap;  /* borrowed from the request */
+    const struct rmd  *rmd;   /* of the same moment */
     struct arena      *arena; /* for what one copy needs */
 };
 struct copier copier_of(struct req *r);
@@ -112,11 +115,21 @@ int  file_copy_to(const struct copier *c, int fd, uint64_t size, const struct bc
 /* Does the object exist, here or on its owner? 1, 0 or an error. May park. */
 int  obj_exists(const struct copier *c, const struct bck *b, struct str name, struct err *e);
 
-/* "/v1/objects/" or another prefix, bucket, name and the bucket's identity as a request target; never NULL but for memory. */
-struct str obj_path(struct arena *a, const char *prefix, const struct bck *b, struct str name);
+/* --- settle.c: objects that lie with former owners --- */
+struct settler *settler_new(void);
+void            settler_free(struct settler *s); /* NULL is fine */
+/*
+ * Before an object of this target's is read or changed in part: if a former owner has it, or a newer one, it comes here. 0: what is here is
+ * the newest, or nothing is anywhere. -AIS_E_UNAVAIL: somebody who may have it cannot be asked. Free while nothing is unsettled. May park.
+ */
+int  obj_settle(const struct copier *c, const struct bck *b, struct str name, struct err *e);
+/* The same, without bringing anything: does a former owner have a newer object than is here? *version: its number, 0 = none. May park. */
+int  obj_look_away(const struct copier *c, const struct bck *b, struct str name, bool *there, uint64_t *version, struct err *e);
+/* The object was deleted here: former owners shall forget what they have. May park. */
+void obj_deleted_tell(const struct copier *c, const struct bck *b, struct str name);
 
 /* --- frag.c: objects of AIStore's erasure coding --- */
-/* obj_open; an erasure-coded object of ours that is missing is made again from slices or a replica, if they suffice. May park. */
+/* obj_settle and obj_open; an erasure-coded object of ours that is missing is made again from slices or a replica, if they suffice. May park. */
 int  obj_open_or_restore(struct req *r, const struct objreq *o, unsigned flags, struct obj **out, struct err *e);
 /* 0: it is there now; -AIS_E_NOOBJ: nowhere; -AIS_E_UNAVAIL: who might have it does not answer. May park. */
 int  frag_restore(const struct copier *c, const struct bck *b, struct str name, struct err *e);
@@ -148,6 +161,7 @@ bool     disk_rotational(const char *disk);
 handler_f h_target_obj_get, h_target_obj_head, h_target_obj_put, h_target_obj_delete, h_target_obj_post, h_target_obj_patch;
 handler_f h_target_objs_post;
 handler_f h_target_frag_get, h_target_frag_delete;
+handler_f h_target_moves_get, h_target_moves_put, h_target_moves_delete, h_target_moves_flush;
 handler_f h_target_bck_list, h_target_bck_summary, h_target_bck_get, h_target_bck_head, h_target_bck_refuse;
 handler_f h_target_promote;
 handler_f h_target_daemon_get, h_target_mountpaths, h_target_xactions_get, h_target_xactions_put;
