@@ -912,8 +912,7 @@ static void
 a_disk_of_another_life_stops_the_start(void **state)
 {
     struct fixture *f = fx_cluster();
-    auto_free char *one = xasprintf("%s/data/mp1/2", f->dir), *d = xasprintf("%s/2", f->dir);
-    auto_free char *two = xasprintf("%s/other", f->dir), *local = xasprintf("%s/ais_local.json", d);
+    auto_free char *one = xasprintf("%s/data/mp1/2", f->dir), *two = xasprintf("%s/other", f->dir);
 
     (void)state;
     node_down(f, 2);
