@@ -109,6 +109,7 @@ static const struct route routes[] = {
     { M_DELETE, "/v1/reverse/daemon/*rest", h_proxy_reverse,              R_PUB },
     { M_POST,   "/v1/cluster/join-by-admin", h_later_lifecycle,           R_PUB },
     { M_DELETE, "/v1/cluster/daemon/:sid",   h_proxy_daemon_delete,       R_PUB },
+    { M_POST,   "/v1/rebalance",             h_proxy_reb_finished,        R_CONTROL | R_INTRA },
     { M_GET,    "/v1/ic",                    h_proxy_ic_get,              R_CONTROL | R_INTRA },
     { M_POST,   "/v1/ic",                    h_proxy_ic_post,             R_CONTROL | R_INTRA },
     { M_POST,   "/v1/notifs/:what",          h_proxy_notifs,              R_CONTROL | R_INTRA },
@@ -131,7 +132,9 @@ proxy_start(struct node *n, struct err *e)
     p->n = n;
     MUST(pthread_mutex_init(&p->mtx, NULL));
     p->ic = ic_new(n);
+    p->reb = reb_done_new();
     n->priv = p;
+    n->can_rebalance = true;
     return 0;
 }
 
@@ -143,6 +146,7 @@ proxy_stop(struct node *n)
     n->priv = NULL;
     summaries_free(p);
     ic_free(p->ic);
+    reb_done_free(p->reb);
     pthread_mutex_destroy(&p->mtx);
     free(p);
 }

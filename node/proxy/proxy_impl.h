@@ -14,6 +14,7 @@ struct proxy {
     struct node    *n;
     pthread_mutex_t mtx;       /* protects summaries; leaf, never held across a park */
     struct hmap     summaries; /* by job id */
+    struct reb_done *reb;      /* reb.c: who has finished the rebalance that runs; mtx */
     struct ic      *ic;        /* what is known of jobs: ic.h */
 };
 
@@ -84,6 +85,10 @@ void what_job_status(struct req *r);
 void what_job_status_all(struct req *r);
 void what_job_snaps(struct req *r);
 void what_jobs_running(struct req *r);
+/* reb.c */
+struct reb_done *reb_done_new(void);
+void             reb_done_free(struct reb_done *d);
+void             h_proxy_reb_finished(struct req *r);
 /* easy.c */
 void h_proxy_easy(struct req *r);
 /* promote.c */

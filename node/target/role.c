@@ -10,6 +10,7 @@
 #include "base/util.h"
 #include "core/conf.h"
 #include "core/lease.h"
+#include "xact/rebalance.h"
 #include "xact/xact.h"
 #include "target/target_impl.h"
 
@@ -150,6 +151,7 @@ target_stop(struct node *n)
         return;
     frag_stop(t);
     bckwork_stop(t);
+    reb_free(t->reb);
     xreg_free(n->jobs);
     n->jobs = NULL;
     if (n->store != NULL)
@@ -179,6 +181,8 @@ target_start(struct node *n, struct err *e)
     rc = start_store(n, e);
     if (rc == 0)
         rc = places_refresh(t);
+    if (rc == 0)
+        t->reb = reb_new(n);
     if (rc < 0)
         target_stop(n);
     return rc;

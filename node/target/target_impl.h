@@ -28,6 +28,7 @@ struct diskstat;
 struct target {
     struct node    *n;
     struct settler *settler;     /* settle.c */
+    struct reb     *reb;         /* xact/rebalance.c */
     pthread_mutex_t mtx;         /* protects what follows; leaf, never held across a park */
     uint64_t        smap_ver;    /* of the map adopted last */
     struct places  *places;      /* replaced as a whole; old ones stay until stop, so that readers need no lock */

@@ -12,6 +12,7 @@
 #include "codec/mp.h"
 #include "codec/url.h"
 #include "core/smap.h"
+#include "xact/xact.h"
 
 #define REC_VERSION 1
 #define REC_MEMBERS 11 /* and two for each pair of custom metadata */
@@ -255,6 +256,19 @@ take(struct intake *in)
     return take_chunked(in, (unsigned)n);
 }
 
+/* A rebalance that runs here counts what comes in. */
+static void
+count_in(struct node *n, uint64_t size)
+{
+    struct xact *x = n->jobs != NULL ? xreg_running(n->jobs, X_REBALANCE, NULL) : NULL;
+
+    stat_inc(n->stats, STAT_STREAM_IN_N);
+    stat_add(n->stats, STAT_STREAM_IN_SIZE, size);
+    if (x != NULL)
+        xact_count(x, XC_IN, 1, size);
+    xact_put(x);
+}
+
 /* Is what is here as new? */
 static bool
 have_it(struct node *n, const struct bck *b, const struct move *m)
@@ -297,10 +311,8 @@ move_receive(struct node *n, const struct bck *b, const struct move *m, move_rea
         err_clear(e);
         return 1;
     }
-    if (rc == 0) {
-        stat_inc(n->stats, STAT_STREAM_IN_N);
-        stat_add(n->stats, STAT_STREAM_IN_SIZE, m->size);
-    }
+    if (rc == 0)
+        count_in(n, m->size);
     return rc;
 }
 
