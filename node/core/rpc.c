@@ -213,10 +213,10 @@ relay_to_primary(struct req *r)
     struct hdr         *hdrs;
     struct hc_req       q = { 0 };
 
-    if (p != NULL && strcmp(p->id, n->id) == 0)
+    if (p != NULL && strcmp(p->id, n->id) == 0 && node_may_grant(n))
         return false;
-    if (p == NULL || req_hdr(r, STR_LIT("Ais-Relayed")).n > 0) {
-        /* Nobody is primary, or two nodes disagree about who is: the client shall ask again. */
+    if (p == NULL || strcmp(p->id, n->id) == 0 || req_hdr(r, STR_LIT("Ais-Relayed")).n > 0) {
+        /* Nobody is primary, or this node was (what it has may be old), or two disagree about who is: the client shall ask again. */
         struct err e;
 
         err_set(&e, AIS_E_NOTPRIMARY, "%s: no primary, please try again", n->name);

@@ -105,18 +105,18 @@ act_destroy(struct req *r, struct actmsg *m)
     struct err e = { .code = 0 };
     struct bck b;
     char       disp[BCK_DISPLAY_MAX];
-    int        rc = req_bck(r, r->item[0], &b, NULL, &e);
+    int        rc;
 
     UNUSED(m);
+    if (relay_to_primary(r)) /* before anything is looked at: this proxy may have missed the bucket's creation */
+        return;
+    rc = req_bck(r, r->item[0], &b, NULL, &e);
     if (rc == 0 && b.provider != PROV_AIS)
         rc = err_set(&e, AIS_E_UNSUPPBCK, "destroy-bck is not supported for cloud bucket %s", bck_display(&b, disp));
     if (rc == 0)
         rc = access_check(&b, ACC_DESTROY, &e);
-    if (rc == 0) {
-        if (relay_to_primary(r))
-            return;
+    if (rc == 0)
         rc = meta_bck_destroy(req_node(r), &b, &e);
-    }
     if (rc < 0)
         resp_err(r, rc, &e);
     else
@@ -171,17 +171,17 @@ set_props(struct req *r, const struct json_t *toset)
 {
     struct err e = { .code = 0 };
     struct bck b;
-    int        rc = req_bck(r, r->item[0], &b, NULL, &e);
+    int        rc;
 
+    if (relay_to_primary(r))
+        return;
+    rc = req_bck(r, r->item[0], &b, NULL, &e);
     if (rc == 0)
         rc = access_check(&b, ACC_PATCH, &e);
     if (rc == 0 && toset != NULL && json_get_fold(toset, "access") != NULL)
         rc = access_check(&b, ACC_SET_ACL, &e);
-    if (rc == 0) {
-        if (relay_to_primary(r))
-            return;
+    if (rc == 0)
         rc = meta_bck_set_props(req_node(r), &b, toset, &e);
-    }
     if (rc < 0)
         resp_err(r, rc, &e);
     else
