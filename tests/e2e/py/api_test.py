@@ -16,17 +16,11 @@ import shutil
 import sys
 import tarfile
 import tempfile
-import traceback
 
 import wire
+from cases import Failed, run, same, test, within
 
 CLUSTER = None
-TESTS = []
-
-
-def test(fn):
-    TESTS.append(fn)
-    return fn
 
 
 # --- asking ---
@@ -87,10 +81,6 @@ def a_target():
 
 
 # --- expecting ---
-class Failed(Exception):
-    pass
-
-
 def expect(a, status, text=None, tcode=None):
     """The status, and for errors a full error document with this message (a part of it) and type."""
     what = "%d %r" % (a.status, (a.get("Hdr-Error") or a.body)[:300])
@@ -106,19 +96,6 @@ def expect(a, status, text=None, tcode=None):
     if tcode is not None and doc.get("tcode", "") != tcode:
         raise Failed("expected tcode %r in %s" % (tcode, what))
     return a
-
-
-def same(got, want, what=""):
-    if got != want:
-        raise Failed("%s%r, expected %r" % (what and what + ": ", got, want))
-
-
-def within(seconds, fn, what):
-    import time
-    deadline = time.monotonic() + seconds
-    while not fn():
-        if time.monotonic() > deadline:
-            raise Failed("not within %d s: %s" % (seconds, what))
 
 
 # --- 1. URLs, methods, networks ---
@@ -1236,22 +1213,9 @@ def answers(path):
 
 def main():
     global CLUSTER
-    only = sys.argv[1:]
-    failed = 0
     with wire.Cluster() as c:
         CLUSTER = c
-        for fn in TESTS:
-            if only and fn.__name__ not in only:
-                continue
-            try:
-                fn()
-                print("ok", fn.__name__)
-            except (Failed, ConnectionError, ValueError, KeyError, TypeError, AttributeError, OSError) as e:
-                failed += 1
-                where = [f for f in traceback.extract_tb(e.__traceback__) if f.filename.endswith("api_test.py") and f.name == fn.__name__]
-                print("not ok %s: line %d: %s: %s" % (fn.__name__, where[-1].lineno if where else 0, type(e).__name__, e))
-            sys.stdout.flush()
-    return 1 if failed else 0
+        return run()
 
 
 if __name__ == "__main__":

@@ -19,20 +19,14 @@ import sys
 import tempfile
 import threading
 import time
-import traceback
 
 import wire
+from cases import run, test
 
 BUILD = os.path.join(wire.TOP, os.environ.get("AIS_BUILD", "build"))
 AIS = os.path.join(BUILD, "bin", "ais")
 os.environ["AIS_BUILD"] = BUILD  # cluster.sh takes the nodes from there too
 OK, FAILED, USAGE, NOTFOUND, UNREACHABLE, PARTIAL, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
-TESTS = []
-
-
-def test(fn):
-    TESTS.append(fn)
-    return fn
 
 
 class Run:
@@ -1012,26 +1006,12 @@ def a_dead_node_is_shown_and_makes_exit_5(t):
 
 
 def main():
-    wanted = sys.argv[1:]
-    failed = 0
     if not os.access(AIS, os.X_OK):
         print("not ok ais: %s is missing" % AIS)
         return 1
     with wire.Cluster() as cluster, tempfile.TemporaryDirectory(prefix="ais-cli.") as top:
         t = T(cluster, top)
-        for fn in TESTS:
-            if wanted and not any(w in fn.__name__ for w in wanted):
-                continue
-            t.fresh(fn.__name__)
-            try:
-                fn(t)
-                print("ok " + fn.__name__, flush=True)
-            except Exception as e:  # noqa: BLE001: a test that fails in any way has failed
-                failed += 1
-                where = traceback.extract_tb(e.__traceback__)
-                line = [x for x in where if x.filename == __file__ and x.name == fn.__name__]
-                print("not ok %s: line %d: %s" % (fn.__name__, line[-1].lineno if line else 0, str(e).replace("\n", " | ")[:1200]), flush=True)
-    return 1 if failed else 0
+        return run(t, before=lambda fn: t.fresh(fn.__name__))
 
 
 if __name__ == "__main__":

@@ -16,40 +16,13 @@ import socket
 import sys
 import threading
 import time
-import traceback
 
 import wire
+from cases import Failed, run, same, test, within
 
-TESTS = []
 VIA = "pid=p&utm=1"  # marks a request as redirected by a proxy
 IDLE = 10000
 SANITIZED = "asan" in os.environ.get("AIS_BUILD", "") or "tsan" in os.environ.get("AIS_BUILD", "")
-
-
-class Failed(Exception):
-    pass
-
-
-def test(fn):
-    TESTS.append(fn)
-    return fn
-
-
-def skip(name, why):
-    print("skip %s: %s" % (name, why))
-
-
-def same(got, want, what=""):
-    if got != want:
-        raise Failed("%s%r, expected %r" % (what and what + ": ", got, want))
-
-
-def within(seconds, fn, what):
-    deadline = time.monotonic() + seconds
-    while not fn():
-        if time.monotonic() > deadline:
-            raise Failed("not within %d s: %s" % (seconds, what))
-        time.sleep(0.05)
 
 
 # --- asking ---
@@ -138,7 +111,7 @@ def room_for(n):
 def ten_thousand_idle_connections_cost_less_than_a_kib_each():
     n = room_for(IDLE)
     if n < IDLE:
-        skip("all_%d_idle_connections" % IDLE, "RLIMIT_NOFILE lets this process try %d of them only" % n)
+        print("skip all_%d_idle_connections: RLIMIT_NOFILE lets this process try %d of them only" % (IDLE, n))
     with Faulty(AIS_IDLE_TIMEOUT="10m") as c:
         for node in (0, 1):
             before, fds = c.anon_kib(node), c.fds(node)
@@ -320,21 +293,5 @@ def what_was_acknowledged_before_a_kill_is_there_and_whole():
             same(c.names(), sorted(acked), "the listing, cycle %d" % cycle)
 
 
-def main():
-    failed = 0
-    for fn in TESTS:
-        if sys.argv[1:] and fn.__name__ not in sys.argv[1:]:
-            continue
-        try:
-            fn()
-            print("ok", fn.__name__)
-        except (Failed, ValueError, KeyError, TypeError, OSError, RuntimeError) as e:
-            failed += 1
-            where = [f for f in traceback.extract_tb(e.__traceback__) if f.name == fn.__name__]
-            print("not ok %s: line %d: %s: %s" % (fn.__name__, where[-1].lineno if where else 0, type(e).__name__, e))
-        sys.stdout.flush()
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run())

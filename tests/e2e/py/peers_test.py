@@ -15,40 +15,12 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
-import traceback
 
 import wire
+from cases import Failed, Skipped, run, same, test, within
 
 CLUSTER = None
-TESTS = []
 ME = "peer8080x"  # a node id like any other
-
-
-class Failed(Exception):
-    pass
-
-
-class Skipped(Exception):
-    pass
-
-
-def test(fn):
-    TESTS.append(fn)
-    return fn
-
-
-def same(got, want, what=""):
-    if got != want:
-        raise Failed("%s%r, expected %r" % (what and what + ": ", got, want))
-
-
-def within(seconds, fn, what):
-    deadline = time.monotonic() + seconds
-    while not fn():
-        if time.monotonic() > deadline:
-            raise Failed("not within %d s: %s" % (seconds, what))
-        time.sleep(0.05)
 
 
 # --- the other side of the proof ---
@@ -345,23 +317,9 @@ def main():
     if sys.argv[1:] == ["--keyless"]:
         keyless()
         return 0
-    failed = 0
     with wire.Cluster(targets=1) as c:
         CLUSTER = c
-        for fn in TESTS:
-            if sys.argv[1:] and fn.__name__ not in sys.argv[1:]:
-                continue
-            try:
-                fn()
-                print("ok", fn.__name__)
-            except Skipped as e:
-                print("skip %s: %s" % (fn.__name__, e))
-            except (Failed, http.client.HTTPException, ValueError, KeyError, OSError, RuntimeError) as e:
-                failed += 1
-                where = [f for f in traceback.extract_tb(e.__traceback__) if f.name == fn.__name__]
-                print("not ok %s: line %d: %s: %s" % (fn.__name__, where[-1].lineno if where else 0, type(e).__name__, e))
-            sys.stdout.flush()
-    return 1 if failed else 0
+        return run()
 
 
 if __name__ == "__main__":
