@@ -30,6 +30,12 @@ def cluster_key(path=None):
     return int(version), bytes.fromhex(key)
 
 
+def fence():
+    """The term that the primary is in, as nodes say it in every request."""
+    with open(os.path.join(CLUSTER.dir, "0", ".ais.fence")) as f:
+        return f.read().strip()
+
+
 def proof(key, direction, version, client, server, cnonce, snonce):
     text = "ais-node-auth-v1 %s key=%d client=%s server=%s " % (direction, version, client, server)
     return hmac.new(key, text.encode() + cnonce + snonce, hashlib.sha256).hexdigest()
@@ -48,7 +54,7 @@ class Peer:
     def ask(self, method, path, body=None, headers=()):
         if isinstance(body, (dict, list)):
             body = json.dumps(body).encode()
-        self.conn.request(method, path, body, dict(headers))
+        self.conn.request(method, path, body, {"Ais-Fence": fence(), **dict(headers)})
         r = self.conn.getresponse()
         return r.status, r.read()
 
