@@ -53,6 +53,25 @@ xxh64(const void *p, size_t n, uint64_t seed)
     return XXH64(p, n, seed);
 }
 
+void
+xxh64_init(struct xxh64_run *r, uint64_t seed)
+{
+    _Static_assert(sizeof(XXH64_state_t) <= sizeof(r->u.xx), "xxh64_run has room for XXH64's state");
+    XXH64_reset((XXH64_state_t *)(void *)r->u.xx, seed);
+}
+
+void
+xxh64_update(struct xxh64_run *r, const void *p, size_t n)
+{
+    XXH64_update((XXH64_state_t *)(void *)r->u.xx, p, n);
+}
+
+uint64_t
+xxh64_final(const struct xxh64_run *r)
+{
+    return XXH64_digest((const XXH64_state_t *)(const void *)r->u.xx);
+}
+
 uint32_t
 crc32c(uint32_t crc, const void *p, size_t n)
 {

@@ -50,6 +50,16 @@ int cksum_save(const struct cksum_run *r, void *out, size_t cap, size_t *n);
 int cksum_load(struct cksum_run *r, enum cksum_type t, const void *p, size_t n);
 
 uint64_t xxh64(const void *p, size_t n, uint64_t seed);
+/* The same, piece by piece. */
+struct xxh64_run {
+    union {
+        uint64_t align;
+        char     xx[128];
+    } u;
+};
+void     xxh64_init(struct xxh64_run *r, uint64_t seed);
+void     xxh64_update(struct xxh64_run *r, const void *p, size_t n);
+uint64_t xxh64_final(const struct xxh64_run *r); /* may go on being updated */
 uint32_t crc32c(uint32_t crc, const void *p, size_t n); /* start with 0; standard CRC-32C values */
 
 /* HRW (internals.md 2): bit for bit AIStore's. */

@@ -2,8 +2,11 @@
 /* One LZ4 frame, whole, in memory. Runs on: any thread. */
 #include "codec/lz4f.h"
 
+#include <limits.h>
+#include <lz4.h>
 #include <lz4frame.h>
 
+#include "base/assert.h"
 #include "base/err.h"
 #include "base/util.h"
 
@@ -69,5 +72,23 @@ lz4f_encode(struct str content, enum lz4f_block block, struct sbuf *out)
     if (LZ4F_isError(n))
         return -AIS_E_NOMEM;
     sbuf_added(out, n);
+    return 0;
+}
+
+size_t
+lz4_block_encode(const void *p, size_t n, void *out, size_t cap)
+{
+    int k;
+
+    ASSERT(n <= 1 * MIB && cap <= INT_MAX);
+    k = LZ4_compress_default(p, out, (int)n, (int)cap);
+    return k > 0 ? (size_t)k : 0;
+}
+
+int
+lz4_block_decode(const void *p, size_t len, void *out, size_t n)
+{
+    if (len > INT_MAX || n > INT_MAX || LZ4_decompress_safe(p, out, (int)len, (int)n) != (int)n)
+        return -AIS_E_CORRUPT;
     return 0;
 }
