@@ -47,7 +47,7 @@ object-delete object-delete-missing append-1 =append-2 append-flush append-get
 summary-0 =wait summary-1 bucket-head-info
 mpt-start mpt-part-1 mpt-part-2 mpt-part-3 mpt-complete mpt-head mpt-start-2 mpt-part-bad-number mpt-abort mpt-abort-unknown
 config-set config-set-json config-set-bad-key
-job-running job-start-cleanup job-stop-unknown
+job-running job-start-cleanup job-stop-unknown download-list dsort-list
 bucket-rename bucket-destroy mountpath-attach-bad x509
 """.split()
 
