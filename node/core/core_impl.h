@@ -156,6 +156,11 @@ void nodecfg_bind(const struct node *n, char pub[64], char control[64], char dat
 const char *nodecfg_confdir(const struct node *n);
 int  mkdir_all(const char *path);
 
+/* --- strm.c --- */
+void strms_init(struct node *n); /* before the loops turn */
+void strms_fini(struct node *n); /* after they stopped */
+handler_f h_node_stream;
+
 /* --- sysinfo.c --- */
 void sysinfo_json_members(struct node *n, struct jw *w); /* may block: offload it */
 void node_info_json(struct node *n, struct jw *w);       /* NodeStateInfo */

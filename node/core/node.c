@@ -347,6 +347,7 @@ engine_new(struct node *n, const struct node_opts *o, struct mset *stored, struc
     if (rc < 0)
         return rc;
     member_new(n, o, mset_ref(stored), fence);
+    strms_init(n);
     conf_local_load(n);
     if (nz(o->config_custom) != NULL)
         rc = conf_local_custom(n, stored->conf, o->config_custom, o->transient, e);
@@ -506,6 +507,7 @@ node_stop(struct node *n)
     http_server_free(n->srv_control);
     hclient_free(n->hc);
     hclient_free(n->hc_plain);
+    strms_fini(n);
     views_fini(n);
     member_free(n);
     stats_free(n->stats);

@@ -20,6 +20,7 @@
 
 struct store;
 struct xreg;
+struct strms;
 struct node_role;
 
 struct node {
@@ -43,6 +44,7 @@ struct node {
     struct member      *member;   /* join, keepalive, metadata distribution */
     struct xreg        *jobs;     /* targets: their jobs (xact/xact.h) */
     struct lease       *lease;    /* leases of targets, the map in force: lease.h */
+    struct strms       *strms;    /* streams of objects from and to other nodes: strm.h */
     struct tls_ctx     *tls_srv, *tls_pub, *tls_cli; /* NULL without https; tls_pub may equal tls_srv */
     struct route       *routes;   /* of the listeners: owned */
     bool                turning;  /* the loops run */

@@ -90,7 +90,8 @@ struct strm_obj {
 /*
  * Give o to the stream `name` to node `to` (looked up again by its id when a connection is opened; copied). Parks while too much of this
  * stream waits already, at most until deadline. 0: taken, done will be called, perhaps before this returns. Otherwise it was not taken:
- * -AIS_E_TIMEOUT, -AIS_E_CANCELED, -AIS_E_INVAL, -AIS_E_TOOBIG; with deadline 0, which never parks: -AIS_E_AGAIN.
+ * -AIS_E_TIMEOUT, -AIS_E_CANCELED, -AIS_E_INVAL, -AIS_E_TOOBIG; -AIS_E_UNAVAIL: the peer could not be reached a moment ago; with deadline 0,
+ * which never parks: -AIS_E_AGAIN.
  */
 int strm_send(struct node *n, const struct snode *to, const char *name, struct strm_obj *o, int64_t deadline);
 /*
