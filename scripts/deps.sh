@@ -7,7 +7,7 @@
 set -euo pipefail
 
 build=(gcc cmake ninja-build pkg-config git ca-certificates libssl-dev libjansson-dev liblmdb-dev liburing-dev liblz4-dev
-    libxxhash-dev libisal-dev libcurl4-openssl-dev libarchive-dev curl openssl)
+    libxxhash-dev libisal-dev libcurl4-openssl-dev libarchive-dev libraft-dev curl openssl)
 test=(libcmocka-dev clang-14 libclang-rt-14-dev clang-format-14 clang-tidy-14 varnish python3 python3-venv attr
     e2fsprogs procps iproute2 xxd)
 

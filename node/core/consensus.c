@@ -1,585 +1,1118 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The replicated log for a group of one voter: a command is committed when its record is on stable storage.
+ * The consensus thread: libraft's core, driven by a worker in steps that are handed the time.
  *
- * Everything that writes runs on one worker thread: it takes all proposals that came while the last group was being written, puts
- * them into one frame, one write, one fdatasync, then applies them in order and answers. So the cost of a flush is shared, and
- * the state machine needs no locks of its own.
+ * A step takes what is queued (messages, proposals, wishes), lets libraft have it, writes what it appended with one flush, and then looks
+ * at what has become of it: leader or not any more, voters to be changed, leadership to be handed over, the next group of proposals.
+ * Proposals go into the log in groups: the next one when the last is committed, so the cost of a flush is shared.
  *
- * On disk (big-endian), in cons_conf.dir:
- *   vote          JSON {"format","epoch","term","id"}: written whole before a term is used
- *   snap          "AISSNAP1" u64 index, u64 term, u64 length, u64 XXH64(these 32 bytes + JSON), JSON
- *   log-<first>   "AISLOG01" u64 first index, then frames:
- *                 u32 magic, u32 entries, u64 first index, u64 term, u32 payload bytes, u32 0, u64 XXH64(these 32 bytes + payload),
- *                 payload: per entry u32 length and the command
- *   lock          held by the process that has the directory open
+ * What a step leaves is published for other threads: view under mtx, and the few things that are asked often as atomics.
  *
- * A frame that does not verify ends the log when it looks like a write that was cut short (never answered): the file ends inside it,
- * or a whole sector of it was never written. It is cut off. Anything else is damage to something acknowledged: a whole frame behind
- * it, or a frame of full length with wrong bytes. Then the log refuses to open; so it does when the vote says that there was a log and
- * there is none, or when the directory is another node's.
+ * libraft may become unavailable (the disk failed): it is closed and started again from the disk, with a growing pause. The state
+ * machine does not notice: what it has applied is not applied again.
  */
 #include "core/consensus.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <jansson.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <sys/file.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
+#include <sys/queue.h>
 
-#include "run/disk.h"
+#include "core/raftio.h"
 #include "run/offload.h"
-#include "codec/cksum.h"
 #include "codec/jw.h"
 #include "base/assert.h"
-#include "base/failpoint.h"
 #include "base/log.h"
-#include "base/sbuf.h"
 #include "base/util.h"
 
-#define FRAME_MAGIC   0xa15c0f3au
-#define FRAME_HEAD    40u
-#define FILE_HEAD     16u
-#define SNAP_HEAD     40u
 #define CMD_MAX       (64u << 20)
-#define FRAME_MAX     (CMD_MAX + (1u << 20))
-#define SNAP_MAX      (256u << 20)
+#define GROUP_BYTES   (1u << 20) /* of proposals, about */
+#define GROUP_MAX     256u
 #define SNAP_ENTRIES  1024u
-#define SNAP_BYTES    (4u << 20)
-#define FRAME_SOFTMAX (1u << 20) /* a group of proposals is cut into frames of about this size */
-#define SECTOR        512u       /* what a disk writes whole or not at all */
+#define SNAP_TRAILING 256u       /* entries kept behind a snapshot, for followers that lag a little */
+#define SNAP_HEAD     8u         /* before the state's JSON: index of the last command in it */
+#define INBOX_MAX     (256u << 20)
+#define TICK          MSEC_NS(50)
+#define ELECTION_MS   1000u
+#define HEARTBEAT_MS  150u
+#define LEASE_MS      800u
+#define RETRY_MAX     SEC_NS(2)
+#define CHANGE_PAUSE  SEC_NS(1)  /* after a change of voters that failed */
+#define UNKNOWN_MAX   SEC_NS(5)  /* longest wait for the outcome of what a lost leader proposed */
+#define WITNESS_TRY   MSEC_NS(100)
 
-static const char log_magic[8] = "AISLOG01", snap_magic[8] = "AISSNAP1";
+enum cjob_kind { CJ_PROPOSE, CJ_RECV, CJ_WANT, CJ_TRANSFER };
 
-struct cons {
-    struct cons_conf conf;
-    char            *dir;
-    char             id[64];
-    struct worker   *worker;
-    int              lock_fd, log_fd;
-    uint64_t         log_first; /* first index of the open log file */
-    uint64_t         log_off;   /* end of its last good frame */
-    uint64_t         last;      /* last index in the log */
-    uint64_t         snap_index;
-    uint64_t         snap_tried; /* last index when a snapshot failed: not again before there is more */
-    uint32_t         epoch;
-    uint64_t         term;
-    struct sbuf      frame;
-    _Atomic uint64_t applied;
-    _Atomic bool     failed;    /* a flush failed: what is on disk is unknown, only a restart may find out */
+struct cjob {
+    struct wjob    job;
+    enum cjob_kind kind;
 };
 
 struct proposal {
-    struct wjob job;
+    struct cjob j;
     struct str  cmd;
     int64_t     deadline;
     struct err *e;
 };
 
-/* --- small things --- */
-static char *
-cons_path(const struct cons *c, const char *name)
+struct inmsg {
+    struct cjob j;
+    char        from[CONS_NODE_MAX];
+    size_t      n;
+    char        p[];
+};
+
+struct wish {
+    struct cjob        j;
+    struct cons_server s[CONS_VOTERS];
+    unsigned           n;
+};
+
+struct xfer {
+    struct cjob j;
+    char        node[CONS_NODE_MAX]; /* "" = any */
+    int64_t     deadline;
+    struct err *e;
+    uint64_t    sid;  /* whom it was handed to; 0 = not yet */
+};
+
+/* Proposals that went into the log together. */
+struct pgroup {
+    TAILQ_ENTRY(pgroup) link;
+    uint64_t           base, term;
+    unsigned           n, left;
+    int64_t            lost_at; /* this server does not lead any more; 0 = it does */
+    struct proposal   *p[];     /* NULL = answered */
+};
+
+struct view_server {
+    struct cons_server s;
+    int                role;
+    uint64_t           match, acked;
+};
+
+struct view {
+    struct cons_fence  fence;
+    int                state;
+    bool               passive;
+    char               leader[CONS_NODE_MAX];
+    uint64_t           commit, applied, last, snap;
+    struct view_server servers[RAFT_SERVERS];
+    unsigned           nservers;
+};
+
+struct cons {
+    struct cons_conf   conf;
+    char               id[CONS_NODE_MAX], addr[RAFT_ADDR_MAX];
+    struct worker     *worker;
+    struct raftlog    *log;
+    struct raftio      io;
+    struct raft        raft;
+    struct raft_fsm    fsm;
+    bool               up;       /* libraft runs */
+    bool               closing;
+    int64_t            retry_at; /* down: when to start again */
+    unsigned           retries;
+    int64_t            ticked;
+    struct err         err;      /* why libraft did not start */
+
+    uint64_t           lead_term; /* libraft leads in this term; 0 = it does not */
+    bool               ready;     /* the barrier is applied */
+    bool               told;      /* on_lead(true) was said */
+    bool               handed;    /* leadership of this term was given away: no lease any more */
+    struct raft_barrier barrier;
+    struct raft_apply  apply;
+    struct wjobs       props;     /* not in the log yet */
+    struct pgroup      *cur;       /* in the log, not committed */
+    TAILQ_HEAD(, pgroup) lost;     /* of former leadership */
+
+    struct wish        want;
+    bool               changing;
+    int64_t            change_at; /* not before */
+    struct raft_change change;
+    struct raft_transfer transfer;
+    bool               transferring; /* libraft has our request */
+    struct xfer       *xfer;
+    int64_t            witness_at;
+
+    _Atomic uint64_t   applied;   /* index of the last command */
+    _Atomic int64_t    lease;
+    _Atomic bool       leader;
+    _Atomic size_t     inbox;
+    pthread_mutex_t    mtx;       /* protects view */
+    struct view        view;
+};
+
+static unsigned
+or_default(unsigned v, unsigned dflt)
 {
-    return xasprintf("%s/%s", c->dir, name);
+    return v > 0 ? v : dflt;
 }
 
-static char *
-log_path_of(const struct cons *c, uint64_t first)
-{
-    return xasprintf("%s/log-%020" PRIu64, c->dir, first);
-}
-
-/* Hash of a fixed head and what follows it, in two passes so that nothing is copied. */
 static uint64_t
-head_hash(const void *head, size_t nhead, const void *body, size_t nbody)
+last_index(const struct cons *c)
 {
-    return xxh64(body, nbody, xxh64(head, nhead, 0));
+    return c->up ? raft_last_index((struct raft *)(uintptr_t)&c->raft) : 0;
 }
 
-static int
-dir_sync(const struct cons *c)
+static bool
+raft_leads(const struct cons *c)
 {
-    auto_close int fd = open(c->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-    if (fd < 0 || fsync(fd) < 0)
-        return err_from_errno(errno);
-    return 0;
+    return c->up && c->raft.state == RAFT_LEADER;
 }
 
-/* --- vote --- */
-static int
-vote_read(struct cons *c, struct err *e)
+/* --- proposals --- */
+static void
+proposal_done(struct proposal *p, int rc)
 {
-    auto_free char *path = cons_path(c, "vote"), *text = NULL;
-    size_t          n = 0;
-    json_t         *j = NULL;
-    const char     *id;
-    uint64_t        epoch = 0, term = 0;
-    int             rc;
+    worker_done(&p->j.job, rc);
+}
 
-    c->epoch = 1;
-    c->term = 0;
-    rc = disk_read_file(path, 4096, &text, &n);
-    if (rc == -AIS_E_NOENT)
-        return 0;
-    if (rc < 0)
-        return err_set(e, -rc, "%s: %s", path, err_text(rc));
-    rc = json_read(str_from(text, n), &j, e);
-    if (rc == 0 && json_u64(json_object_get(j, "epoch"), &epoch) && json_u64(json_object_get(j, "term"), &term) &&
-        epoch > 0 && epoch <= UINT32_MAX) {
-        c->epoch = (uint32_t)epoch;
-        c->term = term;
-    } else {
-        rc = err_set(e, AIS_E_CORRUPT, "%s does not parse", path);
+static void
+pgroup_answer(struct pgroup *g, unsigned i, int rc, const struct err *e)
+{
+    struct proposal *p = g->p[i];
+
+    if (p == NULL)
+        return;
+    g->p[i] = NULL;
+    g->left--;
+    if (rc < 0 && p->e != NULL && e != NULL)
+        *p->e = *e;
+    proposal_done(p, rc);
+}
+
+static void
+pgroup_fail(struct pgroup *g, int code, const char *why)
+{
+    struct err e;
+    unsigned   i;
+
+    err_clear(&e);
+    err_set(&e, code, "metadata log: %s", why);
+    for (i = 0; i < g->n; i++)
+        pgroup_answer(g, i, -code, &e);
+}
+
+/* The command at index was applied: whose was it? */
+static void
+pgroup_applied(struct cons *c, struct pgroup *g, uint64_t index, int rc, const struct err *e)
+{
+    if (g == NULL || index < g->base || index >= g->base + g->n || raftio_term_of(&c->raft, index) != g->term)
+        return;
+    pgroup_answer(g, (unsigned)(index - g->base), rc, e);
+}
+
+static void
+pgroup_lost(struct cons *c)
+{
+    if (c->cur == NULL)
+        return;
+    c->cur->lost_at = c->io.now;
+    TAILQ_INSERT_TAIL(&c->lost, c->cur, link);
+    c->cur = NULL;
+}
+
+/* What happened to the proposals of a lost leadership? Another entry at their place says that they are not in the log. */
+static void
+lost_settle(struct cons *c)
+{
+    struct pgroup *g, *next;
+
+    for (g = TAILQ_FIRST(&c->lost); g != NULL; g = next) {
+        next = TAILQ_NEXT(g, link);
+        if (g->left > 0 && c->up && c->raft.last_applied >= g->base + g->n - 1) {
+            if (c->raft.log.snapshot.last_index >= g->base)
+                pgroup_fail(g, AIS_E_TIMEOUT, "leadership was lost; what became of the change is not known");
+            else
+                pgroup_fail(g, AIS_E_NOTPRIMARY, "leadership was lost before the change was agreed on");
+        } else if (g->left > 0 && c->io.now - g->lost_at > UNKNOWN_MAX) {
+            pgroup_fail(g, AIS_E_TIMEOUT, "leadership was lost; what became of the change is not known");
+        }
+        if (g->left == 0) {
+            TAILQ_REMOVE(&c->lost, g, link);
+            free(g);
+        }
     }
-    id = json_string_value(json_object_get(j, "id"));
-    if (rc == 0 && (id == NULL || strcmp(id, c->id) != 0))
-        rc = err_set(e, AIS_E_CONFLICT, "%s: the metadata log belongs to node \"%s\", this is \"%s\"", c->dir, id != NULL ? id : "",
-                     c->id);
-    json_decref(j);
-    return rc;
 }
 
-static int
-vote_write(struct cons *c, struct err *e)
+static void
+props_fail(struct cons *c, int code, const char *why)
 {
-    auto_free char *path = cons_path(c, "vote");
-    char            text[256];
-    int             n, rc;
+    while (!STAILQ_EMPTY(&c->props)) {
+        struct proposal *p = (struct proposal *)STAILQ_FIRST(&c->props);
 
-    n = snprintf(text, sizeof(text), "{\"format\":1,\"epoch\":%" PRIu32 ",\"term\":%" PRIu64 ",\"id\":\"%s\"}\n", c->epoch,
-                 c->term, c->id);
-    rc = disk_write_file_atomic(path, text, (size_t)n, 0640);
-    return rc < 0 ? err_set(e, -rc, "%s: %s", path, err_text(rc)) : 0;
+        STAILQ_REMOVE_HEAD(&c->props, link);
+        err_set(p->e, code, "metadata log: %s", why);
+        proposal_done(p, -code);
+    }
 }
 
-/* --- snapshot --- */
-static int
-snap_read(struct cons *c, struct err *e)
+static void
+props_expire(struct cons *c)
 {
-    auto_free char *path = cons_path(c, "snap"), *p = NULL;
-    size_t          n = 0;
-    int             rc;
+    struct wjobs keep;
 
-    rc = disk_read_file(path, SNAP_MAX, &p, &n);
-    if (rc == -AIS_E_NOENT)
-        return 0;
-    if (rc < 0)
-        return err_set(e, -rc, "%s: %s", path, err_text(rc));
-    if (n < SNAP_HEAD || memcmp(p, snap_magic, 8) != 0 || be64_get(p + 24) != n - SNAP_HEAD ||
-        be64_get(p + 32) != head_hash(p, 32, p + SNAP_HEAD, n - SNAP_HEAD))
-        return err_set(e, AIS_E_CORRUPT, "%s: bad checksum", path);
-    rc = c->conf.restore(c->conf.ctx, str_from(p + SNAP_HEAD, n - SNAP_HEAD), e);
-    if (rc < 0)
-        return err_wrap(e, "%s", path);
-    c->snap_index = c->last = be64_get(p + 8);
-    atomic_store(&c->applied, c->last);
-    return 0;
+    STAILQ_INIT(&keep);
+    while (!STAILQ_EMPTY(&c->props)) {
+        struct wjob     *j = STAILQ_FIRST(&c->props);
+        struct proposal *p = (struct proposal *)j;
+
+        STAILQ_REMOVE_HEAD(&c->props, link);
+        if (c->io.now >= p->deadline) {
+            err_set(p->e, AIS_E_TIMEOUT, "metadata log: timed out");
+            proposal_done(p, -AIS_E_TIMEOUT);
+        } else {
+            STAILQ_INSERT_TAIL(&keep, j, link);
+        }
+    }
+    STAILQ_CONCAT(&c->props, &keep);
 }
 
-/* The state as of c->last. */
-static int
-snap_write(struct cons *c)
+static void
+on_group(struct raft_apply *req, int status, void *result)
 {
-    auto_free char *path = cons_path(c, "snap"), *json = NULL;
-    size_t          n = 0;
-    char            head[SNAP_HEAD];
-    struct sbuf     b;
-    int             rc;
+    struct cons *c = req->data;
 
-    rc = c->conf.snapshot(c->conf.ctx, &json, &n);
-    if (rc < 0)
-        return rc;
-    memcpy(head, snap_magic, 8);
-    be64_put(head + 8, c->last);
-    be64_put(head + 16, c->term);
-    be64_put(head + 24, n);
-    be64_put(head + 32, head_hash(head, 32, json, n));
-    sbuf_init(&b, SNAP_MAX);
-    sbuf_put(&b, head, sizeof(head));
-    sbuf_put(&b, json, n);
-    rc = sbuf_ok(&b) ? disk_write_file_atomic(path, b.p, b.n, 0640) : -AIS_E_TOOBIG;
-    sbuf_fini(&b);
-    if (rc == 0)
-        c->snap_index = c->last;
-    return rc;
+    (void)result;
+    if (status != 0)
+        pgroup_lost(c);
 }
 
-/* --- log files --- */
-static int
-log_create(struct cons *c, uint64_t first)
+/* The next group, as far as it fits. Its proposals leave the queue. */
+static struct pgroup *
+pgroup_take(struct cons *c, size_t *bytes)
 {
-    auto_free char *path = log_path_of(c, first);
-    char            head[FILE_HEAD];
-    int             fd, rc;
+    struct pgroup *g = xcalloc(1, sizeof(*g) + GROUP_MAX * sizeof(g->p[0]));
 
-    memcpy(head, log_magic, 8);
-    be64_put(head + 8, first);
-    fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
-    if (fd < 0)
-        return err_from_errno(errno);
-    rc = disk_pwrite(fd, head, sizeof(head), 0) < 0 ? -AIS_E_IO : disk_fsync(fd, 0);
-    if (rc == 0)
-        rc = dir_sync(c);
+    *bytes = 0;
+    while (!STAILQ_EMPTY(&c->props) && g->n < GROUP_MAX && *bytes < GROUP_BYTES) {
+        struct proposal *p = (struct proposal *)STAILQ_FIRST(&c->props);
+
+        STAILQ_REMOVE_HEAD(&c->props, link);
+        g->p[g->n++] = p;
+        *bytes += p->cmd.n + 64;
+    }
+    g->left = g->n;
+    return g;
+}
+
+static void
+pgroup_start(struct cons *c)
+{
+    struct raft_buffer bufs[GROUP_MAX];
+    struct pgroup      *g;
+    size_t             bytes;
+    unsigned           i;
+    int                rc;
+
+    if (!c->ready || c->cur != NULL || c->xfer != NULL || c->transferring || STAILQ_EMPTY(&c->props) ||
+        c->raft.commit_index < last_index(c))
+        return;
+    g = pgroup_take(c, &bytes);
+    rc = raftlog_reserve(c->log, bytes);
     if (rc < 0) {
-        fd_close(&fd);
-        unlink(path);
-        return rc;
+        pgroup_fail(g, -rc, err_text(rc));
+        free(g);
+        return;
     }
-    fd_close(&c->log_fd);
-    c->log_fd = fd;
-    c->log_first = first;
-    c->log_off = FILE_HEAD;
+    for (i = 0; i < g->n; i++) {
+        bufs[i].len = g->p[i]->cmd.n;
+        bufs[i].base = raft_malloc(bufs[i].len);
+        if (bufs[i].base == NULL)
+            ais_bug("out of memory");
+        memcpy(bufs[i].base, g->p[i]->cmd.p, bufs[i].len);
+    }
+    g->base = last_index(c) + 1;
+    g->term = c->raft.current_term;
+    c->cur = g;
+    c->apply.data = c;
+    rc = raft_apply(&c->raft, &c->apply, bufs, g->n, on_group);
+    if (rc != 0) {
+        c->cur = NULL;
+        pgroup_fail(g, AIS_E_INTERNAL, raft_strerror(rc));
+        free(g);
+    }
+}
+
+/* --- the state machine --- */
+static int
+fsm_apply(struct raft_fsm *fsm, const struct raft_buffer *buf, void **result)
+{
+    struct cons  *c = fsm->data;
+    uint64_t      index = c->raft.last_applied + 1; /* libraft counts it when this returns */
+    struct pgroup *g;
+    struct err    e;
+    int           rc;
+
+    *result = NULL;
+    if (index <= atomic_load(&c->applied))
+        return 0; /* started again: it knows */
+    err_clear(&e);
+    rc = c->conf.apply(c->conf.ctx, index, str_from(buf->base, buf->len), &e); /* refused here, refused everywhere */
+    atomic_store(&c->applied, index);
+    pgroup_applied(c, c->cur, index, rc, &e);
+    if (c->cur != NULL && c->cur->left == 0) {
+        free(c->cur);
+        c->cur = NULL;
+    }
+    TAILQ_FOREACH(g, &c->lost, link)
+        pgroup_applied(c, g, index, rc, &e);
     return 0;
 }
 
-/* Is there a whole frame at p? Its bytes, or 0. */
-static size_t
-frame_at(const char *p, size_t n)
+/* libraft takes an error other than "busy" for the end of everything. */
+static int
+fsm_snapshot(struct raft_fsm *fsm, struct raft_buffer *bufs[], unsigned *n)
 {
-    size_t len;
+    struct cons *c = fsm->data;
+    char        *json = NULL, *p;
+    size_t       len = 0;
+    int          rc;
 
-    if (n < FRAME_HEAD || be32_get(p) != FRAME_MAGIC)
+    if (c->io.now < c->io.snap_after || c->raft.configuration_uncommitted_index != 0)
+        return RAFT_BUSY;
+    rc = c->conf.snapshot(c->conf.ctx, &json, &len);
+    if (rc < 0) {
+        raftio_snapshot_failed(&c->io, rc);
+        return RAFT_BUSY;
+    }
+    p = raft_malloc(SNAP_HEAD + len);
+    *bufs = raft_malloc(sizeof(**bufs));
+    if (p == NULL || *bufs == NULL)
+        ais_bug("out of memory");
+    be64_put(p, atomic_load(&c->applied));
+    memcpy(p + SNAP_HEAD, json, len);
+    free(json);
+    (*bufs)[0] = (struct raft_buffer){ .base = p, .len = SNAP_HEAD + len };
+    *n = 1;
+    return 0;
+}
+
+static int
+fsm_restore(struct raft_fsm *fsm, struct raft_buffer *buf)
+{
+    struct cons *c = fsm->data;
+    uint64_t     index;
+    int          rc;
+
+    if (buf->len < SNAP_HEAD) {
+        err_set(&c->err, AIS_E_CORRUPT, "%s/snap: too short", c->conf.dir);
+        return RAFT_CORRUPT;
+    }
+    index = be64_get(buf->base);
+    if (index > atomic_load(&c->applied) || atomic_load(&c->applied) == 0) {
+        rc = c->conf.restore(c->conf.ctx, str_from((char *)buf->base + SNAP_HEAD, buf->len - SNAP_HEAD), &c->err);
+        if (rc < 0) {
+            log_error("metadata snapshot does not load", { "dir", LZ(c->conf.dir) }, { "error", LZ(c->err.text) });
+            err_wrap(&c->err, "%s/snap", c->conf.dir);
+            return RAFT_CORRUPT;
+        }
+        atomic_store(&c->applied, index);
+    }
+    raft_free(buf->base);
+    return 0;
+}
+
+/* By entries, or by bytes when they are big. */
+static void
+snapshot_pace(struct cons *c)
+{
+    bool big = c->log->grown >= RAFTLOG_SNAP_BYTES;
+
+    c->raft.snapshot.threshold = big ? 1 : or_default(c->conf.snap_every, SNAP_ENTRIES);
+    c->raft.snapshot.trailing = big ? 16 : MIN(SNAP_TRAILING, or_default(c->conf.snap_every, SNAP_ENTRIES));
+}
+
+/* --- up and down --- */
+static void
+on_closed(struct raft *r)
+{
+    (void)r;
+}
+
+static int
+cons_up(struct cons *c)
+{
+    int rc;
+
+    memset(&c->raft, 0, sizeof(c->raft));
+    err_clear(&c->err);
+    c->io.broken = 0;
+    rc = raft_init(&c->raft, &c->io.io, &c->fsm, c->log->sid, c->addr);
+    if (rc != 0)
+        ais_bug("raft_init: %s", raft_strerror(rc));
+    raft_set_election_timeout(&c->raft, or_default(c->conf.election_ms, ELECTION_MS));
+    raft_set_heartbeat_timeout(&c->raft, or_default(c->conf.heartbeat_ms, HEARTBEAT_MS));
+    raft_set_install_snapshot_timeout(&c->raft, 10 * or_default(c->conf.election_ms, ELECTION_MS));
+    raft_set_pre_vote(&c->raft, true);
+    c->raft.snapshot.threshold = or_default(c->conf.snap_every, SNAP_ENTRIES);
+    rc = raft_start(&c->raft);
+    if (rc == 0) {
+        c->up = true;
         return 0;
-    len = be32_get(p + 24);
-    if (len > FRAME_MAX || len > n - FRAME_HEAD)
-        return 0;
-    return be64_get(p + 32) == head_hash(p, 32, p + FRAME_HEAD, len) ? FRAME_HEAD + len : 0;
+    }
+    if (c->err.code == 0 && c->io.err.code != 0)
+        c->err = c->io.err;
+    if (c->err.code == 0)
+        err_set(&c->err, AIS_E_IO, "%s: %s", c->conf.dir, raft_strerror(rc));
+    raft_close(&c->raft, on_closed);
+    return -c->err.code;
+}
+
+static void publish(struct cons *c);
+
+static void
+lead_lost(struct cons *c)
+{
+    struct cons_fence fence = { c->log->epoch, c->lead_term };
+    bool              told = c->told;
+
+    c->ready = c->told = c->changing = false;
+    c->lead_term = 0;
+    atomic_store(&c->leader, false);
+    atomic_store(&c->lease, 0);
+    pgroup_lost(c);
+    props_fail(c, AIS_E_NOTPRIMARY, "leadership was lost");
+    if (told) {
+        publish(c);
+        log_info("does not lead any more", { "term", LU64(fence.term) });
+        if (c->conf.on_lead != NULL && !c->closing)
+            c->conf.on_lead(c->conf.node, false, fence);
+    }
+}
+
+/* Close libraft; start it again from the disk after a pause that grows. */
+static void
+cons_down(struct cons *c)
+{
+    bool alone = c->up && c->raft.state == RAFT_LEADER && c->raft.configuration.n == 1;
+    int  rc = c->io.broken;
+
+    if (rc == 0)
+        log_error("metadata log: the core gave up", { "dir", LZ(c->conf.dir) }, { "error", LZ(raft_errmsg(&c->raft)) });
+    c->up = false;
+    c->transferring = false;
+    raft_close(&c->raft, on_closed);
+    if (alone && c->cur != NULL && rc < 0) /* nobody else has it */
+        pgroup_fail(c->cur, -rc, err_text(rc));
+    if (c->lead_term != 0)
+        lead_lost(c);
+    c->retry_at = c->io.now + MIN(c->retries * MSEC_NS(100), RETRY_MAX);
+    c->retries++;
+}
+
+/* --- leading --- */
+static void
+on_barrier(struct raft_barrier *req, int status)
+{
+    struct cons *c = req->data;
+
+    c->ready = status == 0 && c->lead_term == c->raft.current_term;
+}
+
+static void
+lead_gained(struct cons *c)
+{
+    int rc;
+
+    c->lead_term = c->raft.current_term;
+    c->ready = c->told = c->handed = c->changing = false;
+    raftio_lead(&c->io);
+    c->barrier.data = c;
+    rc = raft_barrier(&c->raft, &c->barrier, on_barrier);
+    if (rc != 0)
+        ais_bug("raft_barrier: %s", raft_strerror(rc));
+}
+
+static void
+lead_tell(struct cons *c)
+{
+    struct cons_fence fence = { c->log->epoch, c->lead_term };
+
+    if (!c->ready || c->told || c->handed || c->conf.witness)
+        return;
+    c->told = true;
+    c->retries = 0;
+    publish(c);
+    atomic_store(&c->leader, true);
+    log_info("leads", { "epoch", LU64(fence.epoch) }, { "term", LU64(fence.term) }, { "voters", LU64(c->view.nservers) });
+    if (c->conf.on_lead != NULL)
+        c->conf.on_lead(c->conf.node, true, fence);
 }
 
 /*
- * Is what lies at off, to the end of the file, a write that was cut short? A log file grows at its end only, so a sector that did not
- * get to the disk is a hole of zeros or missing. (A bad length field reads as "the file ends inside it": that much is taken on trust.)
+ * After every call into libraft: a new leader's barrier is on its disk before anything else is heard, a leader's entries are written, and
+ * what changed is noticed.
  */
-static bool
-tail_is_torn(const char *p, size_t off, size_t n)
+static void
+settle(struct cons *c, bool flush)
 {
-    size_t head = n - off, end = n, at, next, i;
+    bool again;
 
-    if (head < FRAME_HEAD)
-        return true;
-    if (be32_get(p + off) == FRAME_MAGIC) {
-        size_t len = be32_get(p + off + 24);
+    do {
+        again = false;
+        if (c->up && (c->io.broken != 0 || c->raft.state == RAFT_UNAVAILABLE))
+            cons_down(c);
+        if (c->lead_term != 0 && (!raft_leads(c) || c->raft.current_term != c->lead_term))
+            lead_lost(c);
+        if (raft_leads(c) && c->lead_term == 0)
+            lead_gained(c);
+        if (c->up && (flush || raft_leads(c)) && !STAILQ_EMPTY(&c->io.done)) {
+            raftio_flush(&c->io);
+            again = true;
+        }
+    } while (again);
+    lead_tell(c);
+}
 
-        if (len > head - FRAME_HEAD)
-            return true;
-        end = off + FRAME_HEAD + len;
+/* --- voters --- */
+static const struct raft_server *
+conf_find(const struct cons *c, uint64_t sid)
+{
+    unsigned i;
+
+    for (i = 0; i < c->raft.configuration.n; i++) {
+        if (c->raft.configuration.servers[i].id == sid)
+            return &c->raft.configuration.servers[i];
     }
-    for (at = off; at < end; at = next) {
-        next = MIN((at / SECTOR + 1) * SECTOR, end);
-        for (i = at; i < next && p[i] == 0; i++)
-            ;
-        if (i == next)
+    return NULL;
+}
+
+static const struct cons_server *
+want_find(const struct cons *c, uint64_t sid, const char *node)
+{
+    unsigned i;
+
+    for (i = 0; i < c->want.n; i++) {
+        if ((sid == 0 || c->want.s[i].sid == sid) && (node == NULL || strcmp(c->want.s[i].node, node) == 0))
+            return &c->want.s[i];
+    }
+    return NULL;
+}
+
+static void
+on_change(struct raft_change *req, int status)
+{
+    struct cons *c = req->data;
+
+    c->changing = false;
+    c->change_at = status != 0 ? c->io.now + CHANGE_PAUSE : 0;
+    if (status != 0 && status != RAFT_LEADERSHIPLOST)
+        log_warn("a change of voters failed", { "error", LZ(raft_strerror(status)) });
+}
+
+static void
+change_done(struct cons *c, int rc, const char *what, const char *node)
+{
+    if (rc == 0) {
+        log_info("voters change", { "what", LZ(what) }, { "node", LZ(node) });
+        return;
+    }
+    c->changing = false;
+    c->change_at = c->io.now + CHANGE_PAUSE;
+    log_warn("a change of voters failed", { "what", LZ(what) }, { "node", LZ(node) }, { "error", LZ(raft_strerror(rc)) });
+}
+
+static void
+change_add(struct cons *c, const struct cons_server *s)
+{
+    char addr[RAFT_ADDR_MAX];
+
+    snprintf(addr, sizeof(addr), "%c:%s", s->witness ? 'w' : 'v', s->node);
+    c->changing = true;
+    change_done(c, raft_add(&c->raft, &c->change, s->sid, addr, on_change), "add", s->node);
+}
+
+static void
+change_assign(struct cons *c, const struct raft_server *s)
+{
+    char node[RAFT_ADDR_MAX];
+
+    snprintf(node, sizeof(node), "%s", raftaddr_node(s->address)); /* the configuration is exchanged */
+    c->changing = true;
+    change_done(c, raft_assign(&c->raft, &c->change, s->id, RAFT_VOTER, on_change), "voter", node);
+}
+
+static void
+change_remove(struct cons *c, const struct raft_server *s)
+{
+    char node[RAFT_ADDR_MAX];
+
+    snprintf(node, sizeof(node), "%s", raftaddr_node(s->address));
+    c->changing = true;
+    change_done(c, raft_remove(&c->raft, &c->change, s->id, on_change), "remove", node);
+}
+
+/* A server that must go before others come: no voter, or the former self of one that is wanted. */
+static const struct raft_server *
+stale_server(const struct cons *c)
+{
+    unsigned i;
+
+    for (i = 0; i < c->raft.configuration.n; i++) {
+        const struct raft_server *s = &c->raft.configuration.servers[i];
+        const char               *node = raftaddr_node(s->address);
+
+        if (s->id == c->log->sid || want_find(c, s->id, node) != NULL)
+            continue;
+        if (s->role != RAFT_VOTER || want_find(c, 0, node) != NULL)
+            return s;
+    }
+    return NULL;
+}
+
+static const struct raft_server *
+extra_voter(const struct cons *c)
+{
+    unsigned i;
+
+    for (i = 0; i < c->raft.configuration.n; i++) {
+        const struct raft_server *s = &c->raft.configuration.servers[i];
+
+        if (s->id != c->log->sid && want_find(c, s->id, NULL) == NULL)
+            return s;
+    }
+    return NULL;
+}
+
+/* Has the server been heard lately? One that is away is not made a voter: the group would wait for it. */
+static bool
+heard(const struct cons *c, uint64_t sid)
+{
+    uint64_t at = raftio_acked(&c->io, sid);
+
+    return at > 0 && c->io.now - (int64_t)at < c->io.timeout_ns;
+}
+
+/* A wanted server that is none yet: the next one after the last that was tried. */
+static bool
+want_next(struct cons *c)
+{
+    unsigned i;
+
+    for (i = 0; i < c->want.n; i++) {
+        const struct raft_server *s = conf_find(c, c->want.s[i].sid);
+
+        if (s == NULL) {
+            change_add(c, &c->want.s[i]);
             return true;
+        }
+    }
+    for (i = 0; i < c->want.n; i++) {
+        const struct raft_server *s = conf_find(c, c->want.s[i].sid);
+
+        if (s->role != RAFT_VOTER) {
+            struct cons_server last = c->want.s[i];
+
+            change_assign(c, s);
+            /* Whoever does not answer must not keep the others waiting: it is tried last the next time. */
+            memmove(c->want.s + i, c->want.s + i + 1, (c->want.n - i - 1) * sizeof(last));
+            c->want.s[c->want.n - 1] = last;
+            return true;
+        }
     }
     return false;
 }
 
-static int
-frame_replay(struct cons *c, const char *p, struct err *e)
+static void transfer_begin(struct cons *c, const struct raft_server *s);
+static const struct raft_server *transferee(struct cons *c, const char *node, bool *known);
+
+static void
+reconcile(struct cons *c)
 {
-    uint32_t    count = be32_get(p + 4), i;
-    uint64_t    index = be64_get(p + 8);
-    const char *q = p + FRAME_HEAD, *end = q + be32_get(p + 24);
-    struct err  refused;
+    const struct raft_server *s;
+    bool                      known;
 
-    if (index > c->last + 1)
-        return err_set(e, AIS_E_CORRUPT, "entries %" PRIu64 " to %" PRIu64 " are missing", c->last + 1, index - 1);
-    for (i = 0; i < count; i++, index++) {
-        uint32_t len;
+    if (!c->ready || c->handed || c->changing || c->transferring || c->want.n == 0 || c->io.now < c->change_at ||
+        c->raft.configuration_uncommitted_index != 0 || c->raft.leader_state.promotee_id != 0 || c->conf.witness)
+        return;
+    s = stale_server(c);
+    if (s != NULL) {
+        change_remove(c, s);
+        return;
+    }
+    if (want_next(c))
+        return;
+    s = extra_voter(c);
+    if (s != NULL) {
+        change_remove(c, s);
+        return;
+    }
+    if (want_find(c, c->log->sid, NULL) == NULL && c->cur == NULL) {
+        s = transferee(c, NULL, &known);
+        if (s != NULL)
+            transfer_begin(c, s);
+    }
+}
 
-        if ((size_t)(end - q) < 4 || be32_get(q) > (size_t)(end - q) - 4)
-            return err_set(e, AIS_E_CORRUPT, "entry %" PRIu64 " is malformed", index);
-        len = be32_get(q);
-        if (index > c->last) {
-            err_clear(&refused);
-            (void)c->conf.apply(c->conf.ctx, index, str_from(q + 4, len), &refused); /* refused then, refused now */
-            c->last = index;
-            atomic_store(&c->applied, index);
-        }
-        q += 4 + len;
+/* --- handing over --- */
+static uint64_t
+match_of(const struct cons *c, uint64_t sid)
+{
+    unsigned i;
+
+    for (i = 0; i < c->raft.configuration.n; i++) {
+        if (c->raft.configuration.servers[i].id == sid)
+            return c->raft.leader_state.progress[i].match_index;
     }
     return 0;
 }
 
-/* Apply the frames of one file. tail: the last file, whose end may be torn. */
-static int
-log_replay(struct cons *c, uint64_t first, bool tail, struct err *e)
+/* The voter to hand over to: it has the whole log and answers. known: there is such a voter at all. */
+static const struct raft_server *
+transferee(struct cons *c, const char *node, bool *known)
 {
-    auto_free char *path = log_path_of(c, first), *p = NULL;
-    size_t          n = 0, off, len, k;
-    int             rc;
+    unsigned i;
 
-    rc = disk_read_file(path, SIZE_MAX, &p, &n);
-    if (rc < 0)
-        return err_set(e, -rc, "%s: %s", path, err_text(rc));
-    if (n < FILE_HEAD && tail && first == c->last + 1) /* a kill came while it was being created */
-        return log_create(c, first) < 0 ? err_set(e, AIS_E_IO, "%s: cannot be created", path) : 0;
-    if (n < FILE_HEAD || memcmp(p, log_magic, 8) != 0 || be64_get(p + 8) != first)
-        return err_set(e, AIS_E_CORRUPT, "%s: not a log of this format", path);
-    for (off = FILE_HEAD; (len = frame_at(p + off, n - off)) > 0; off += len) {
-        rc = frame_replay(c, p + off, e);
-        if (rc < 0)
-            return err_wrap(e, "%s", path);
-    }
-    for (k = off + 1; k < n; k++) {
-        if (frame_at(p + k, n - k) > 0)
-            return err_set(e, AIS_E_CORRUPT, "%s: damaged at byte %zu, with committed entries behind it", path, off);
-    }
-    if (off < n && (!tail || !tail_is_torn(p, off, n)))
-        return err_set(e, AIS_E_CORRUPT, "%s: damaged at byte %zu", path, off);
-    if (!tail)
-        return 0;
-    c->log_fd = open(path, O_RDWR | O_CLOEXEC);
-    if (c->log_fd < 0)
-        return err_set(e, AIS_E_IO, "%s: %s", path, strerror(errno));
-    if (off < n) {
-        log_warn("metadata log: torn end cut off", { "file", LZ(path) }, { "at", LU64(off) }, { "bytes", LU64(n - off) });
-        if (ftruncate(c->log_fd, (off_t)off) < 0 || disk_fsync(c->log_fd, 0) < 0)
-            return err_set(e, AIS_E_IO, "%s: cannot be cut", path);
-    }
-    c->log_first = first;
-    c->log_off = off;
-    return 0;
-}
+    *known = false;
+    for (i = 0; i < c->raft.configuration.n; i++) {
+        const struct raft_server *s = &c->raft.configuration.servers[i];
 
-static int
-u64_cmp(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-    return x < y ? -1 : x > y;
-}
-
-/* First indexes of the log files, ascending. */
-static int
-log_list(const struct cons *c, uint64_t **out, size_t *n)
-{
-    DIR           *d = opendir(c->dir);
-    struct dirent *de;
-    uint64_t       first;
-
-    *out = NULL;
-    *n = 0;
-    if (d == NULL)
-        return err_from_errno(errno);
-    while ((de = readdir(d)) != NULL) {
-        struct str name = str_z(de->d_name);
-
-        if (!str_starts(name, STR_LIT("log-")) || !str_u64(str_from_off(name, 4), &first))
+        if (s->role != RAFT_VOTER || s->id == c->log->sid)
             continue;
-        *out = xrealloc(*out, (*n + 1) * sizeof(**out));
-        (*out)[(*n)++] = first;
+        if (node != NULL ? strcmp(raftaddr_node(s->address), node) != 0 : raftaddr_witness(s->address))
+            continue;
+        *known = true;
+        if (match_of(c, s->id) == last_index(c) && heard(c, s->id))
+            return s;
     }
-    closedir(d);
-    if (*n > 1)
-        qsort(*out, *n, sizeof(**out), u64_cmp);
-    return 0;
-}
-
-static int
-logs_replay(struct cons *c, struct err *e)
-{
-    auto_free uint64_t *first = NULL;
-    size_t              n, i;
-    int                 rc;
-
-    rc = log_list(c, &first, &n);
-    if (rc < 0)
-        return err_set(e, -rc, "%s: %s", c->dir, err_text(rc));
-    if (n == 0 && c->term > 0) /* a vote is written after the first log, and a log goes after the next was made */
-        return err_set(e, AIS_E_CORRUPT, "%s: the metadata log is missing", c->dir);
-    for (i = 0; i < n; i++) {
-        if (first[i] > c->last + 1)
-            return err_set(e, AIS_E_CORRUPT, "%s: entries %" PRIu64 " to %" PRIu64 " are missing", c->dir, c->last + 1,
-                           first[i] - 1);
-        rc = log_replay(c, first[i], i + 1 == n, e);
-        if (rc < 0)
-            return rc;
-    }
-    if (c->log_fd < 0 && log_create(c, c->last + 1) < 0)
-        return err_set(e, AIS_E_IO, "%s: a log cannot be created", c->dir);
-    return 0;
-}
-
-/* A snapshot, then a fresh log, then the old ones go: a kill between any two leaves something that replays to the same state. */
-static void
-cons_compact(struct cons *c)
-{
-    auto_free uint64_t *first = NULL;
-    size_t              n, i;
-    uint32_t            every = c->conf.snap_every > 0 ? c->conf.snap_every : SNAP_ENTRIES;
-    int                 rc;
-
-    if ((c->last - c->snap_index < every && c->log_off < SNAP_BYTES) || c->last == c->snap_tried)
-        return;
-    rc = snap_write(c);
-    if (rc == 0)
-        rc = log_create(c, c->last + 1);
-    if (rc < 0) {
-        c->snap_tried = c->last;
-        log_error("metadata snapshot failed, the log goes on growing", { "dir", LZ(c->dir) }, { "error", LZ(err_text(rc)) });
-        return;
-    }
-    if (log_list(c, &first, &n) < 0)
-        return;
-    for (i = 0; i < n; i++) {
-        auto_free char *path = log_path_of(c, first[i]);
-
-        if (first[i] < c->log_first)
-            unlink(path);
-    }
-}
-
-/* --- the worker --- */
-static void
-frame_begin(struct cons *c)
-{
-    char head[FRAME_HEAD] = { 0 };
-
-    sbuf_reset(&c->frame);
-    sbuf_put(&c->frame, head, sizeof(head));
+    return NULL;
 }
 
 static void
-frame_add(struct cons *c, struct str cmd)
+on_transfer(struct raft_transfer *req)
 {
-    char len[4];
+    struct cons *c = req->data;
 
-    be32_put(len, (uint32_t)cmd.n);
-    sbuf_put(&c->frame, len, sizeof(len));
-    sbuf_puts(&c->frame, cmd);
+    c->transferring = false;
 }
 
-/* Write and flush the frame. On failure nothing of it is in the log. */
-static int
-frame_commit(struct cons *c, uint32_t count)
+/* The lease ends here, for the rest of this term, before the other is asked. */
+static void
+transfer_begin(struct cons *c, const struct raft_server *s)
 {
-    char   *p = c->frame.p;
-    ssize_t n;
-    int     rc;
+    struct cons_fence fence = { c->log->epoch, c->lead_term };
+    uint64_t          sid = s->id;
+    int               rc;
 
-    if (!sbuf_ok(&c->frame))
-        return -AIS_E_NOMEM;
-    be32_put(p, FRAME_MAGIC);
-    be32_put(p + 4, count);
-    be64_put(p + 8, c->last + 1);
-    be64_put(p + 16, c->term);
-    be32_put(p + 24, (uint32_t)(c->frame.n - FRAME_HEAD));
-    be64_put(p + 32, head_hash(p, 32, p + FRAME_HEAD, c->frame.n - FRAME_HEAD));
-    FAIL_POINT("cons.before_write", return -AIS_E_IO);
-    n = disk_pwrite(c->log_fd, p, c->frame.n, c->log_off);
-    FAIL_POINT("cons.after_write", n = -AIS_E_IO);
-    if (n < 0) {
-        if (ftruncate(c->log_fd, (off_t)c->log_off) < 0)
-            atomic_store(&c->failed, true);
-        return (int)n;
+    c->handed = true;
+    atomic_store(&c->leader, false);
+    atomic_store(&c->lease, 0);
+    log_info("hands over", { "to", LZ(raftaddr_node(s->address)) }, { "term", LU64(fence.term) });
+    if (c->told) {
+        c->told = false;
+        if (c->conf.on_lead != NULL)
+            c->conf.on_lead(c->conf.node, false, fence);
     }
-    rc = disk_fsync(c->log_fd, 1);
-    if (rc < 0) {
-        /* After a failed flush the kernel may have dropped the pages: nobody knows what a restart will read. */
-        atomic_store(&c->failed, true);
-        log_error("metadata log cannot be flushed: no more changes until restart", { "dir", LZ(c->dir) },
-                  { "error", LZ(err_text(rc)) });
-        return rc;
+    c->transferring = true;
+    c->transfer.data = c;
+    rc = raft_transfer(&c->raft, &c->transfer, sid, on_transfer);
+    if (rc != 0) {
+        c->transferring = false;
+        log_warn("cannot hand over", { "error", LZ(raft_strerror(rc)) });
     }
-    c->log_off += c->frame.n;
-    return 0;
+    if (c->xfer != NULL)
+        c->xfer->sid = sid;
 }
 
-/* Take proposals off the batch into one frame; the group is at *group. Returns how many. */
-static uint32_t
-group_take(struct cons *c, struct wjobs *batch, struct wjobs *group)
+static void
+xfer_done(struct cons *c, int code, const char *why)
 {
-    uint32_t count = 0;
+    struct xfer *x = c->xfer;
 
-    STAILQ_INIT(group);
-    frame_begin(c);
-    while (!STAILQ_EMPTY(batch) && (count == 0 || c->frame.n < FRAME_SOFTMAX)) {
-        struct wjob     *j = STAILQ_FIRST(batch);
-        struct proposal *p = CONTAINER_OF(j, struct proposal, job);
+    c->xfer = NULL;
+    if (code != 0)
+        err_set(x->e, code, "%s", why);
+    worker_done(&x->j.job, -code);
+}
+
+static uint64_t
+leader_sid(struct cons *c, const char **addr)
+{
+    raft_id id = 0;
+
+    *addr = NULL;
+    if (c->up)
+        raft_leader(&c->raft, &id, addr);
+    return *addr != NULL ? id : 0;
+}
+
+static void
+xfer_step(struct cons *c)
+{
+    struct xfer              *x = c->xfer;
+    const struct raft_server *s;
+    const char               *addr;
+    uint64_t                  leader;
+    bool                      known;
+
+    if (x == NULL)
+        return;
+    if (x->sid != 0) {
+        leader = leader_sid(c, &addr);
+        if (leader == x->sid)
+            xfer_done(c, 0, NULL);
+        else if (c->lead_term == 0 && leader != 0)
+            xfer_done(c, AIS_E_CONFLICT, "another node was elected");
+        else if (c->io.now >= x->deadline)
+            xfer_done(c, AIS_E_TIMEOUT, "the other node did not take over in time");
+        return;
+    }
+    if (!c->ready || c->handed) {
+        xfer_done(c, AIS_E_NOTPRIMARY, "this node does not lead");
+        return;
+    }
+    s = transferee(c, x->node[0] != '\0' ? x->node : NULL, &known);
+    if (!known)
+        xfer_done(c, AIS_E_NONODE, "no such voter");
+    else if (s != NULL && c->cur == NULL && !c->changing && !c->transferring)
+        transfer_begin(c, s);
+    else if (c->io.now >= x->deadline)
+        xfer_done(c, AIS_E_TIMEOUT, "the other node does not answer or lags behind");
+}
+
+/* Whoever gave up its lease and still leads: the other did not take over. And a witness does not stay leader when it can help it. */
+static void
+stale_leader(struct cons *c)
+{
+    const struct raft_server *s;
+    bool                      known;
+
+    if (c->ready && c->handed && !c->transferring) {
+        raftio_step_down(&c->io);
+        return;
+    }
+    if (!c->conf.witness || !c->ready || c->handed || c->transferring || c->io.now < c->witness_at)
+        return;
+    c->witness_at = c->io.now + WITNESS_TRY;
+    s = transferee(c, NULL, &known);
+    if (s != NULL)
+        transfer_begin(c, s);
+}
+
+/* --- what others see --- */
+static void
+view_servers(const struct cons *c, struct view *v)
+{
+    unsigned i;
+
+    v->nservers = 0;
+    for (i = 0; c->up && i < c->raft.configuration.n && i < RAFT_SERVERS; i++) {
+        const struct raft_server *s = &c->raft.configuration.servers[i];
+        struct view_server       *o = &v->servers[v->nservers++];
+
+        memset(o, 0, sizeof(*o));
+        str_copyz(str_z(raftaddr_node(s->address)), o->s.node, sizeof(o->s.node));
+        o->s.sid = s->id;
+        o->s.witness = raftaddr_witness(s->address);
+        o->role = s->role;
+        if (raft_leads(c)) {
+            o->match = s->id == c->log->sid ? c->raft.last_stored : c->raft.leader_state.progress[i].match_index;
+            o->acked = s->id == c->log->sid ? (uint64_t)c->io.now : raftio_acked(&c->io, s->id);
+        }
+    }
+}
+
+static void
+publish(struct cons *c)
+{
+    struct view *v = &c->view;
+    const char  *addr = NULL;
+
+    MUST(pthread_mutex_lock(&c->mtx));
+    v->fence = (struct cons_fence){ c->log->epoch, c->lead_term != 0 ? c->lead_term : c->log->term };
+    v->state = c->up ? c->raft.state : RAFT_UNAVAILABLE;
+    v->passive = c->log->nconfs == 0;
+    v->leader[0] = '\0';
+    if (leader_sid(c, &addr) != 0 && strlen(addr) > 2)
+        str_copyz(str_z(raft_leads(c) ? c->id : raftaddr_node(addr)), v->leader, sizeof(v->leader));
+    v->commit = c->raft.commit_index;
+    v->applied = c->raft.last_applied;
+    v->last = last_index(c);
+    v->snap = c->log->snap_index;
+    view_servers(c, v);
+    MUST(pthread_mutex_unlock(&c->mtx));
+    if (atomic_load(&c->leader))
+        atomic_store(&c->lease, raftio_lease(&c->io, MSEC_NS(or_default(c->conf.lease_ms, LEASE_MS))));
+}
+
+/* --- steps --- */
+static void
+take_msg(struct cons *c, struct inmsg *m)
+{
+    const char     *p = m->p;
+    size_t          left = m->n, len;
+    struct raftwire w;
+
+    while (c->up && (len = raftwire_len(p, left)) > 0) {
+        if (raftwire_get(str_from(p, len), &w) == 0)
+            raftio_recv(&c->io, m->from, &w);
+        else
+            log_warn("malformed metadata message", { "from", LZ(m->from) });
+        settle(c, false);
+        p += len;
+        left -= len;
+    }
+    if (c->up && left > 0)
+        log_warn("metadata message of another format or cut short", { "from", LZ(m->from) }, { "bytes", LU64(left) });
+    atomic_fetch_sub(&c->inbox, m->n);
+    free(m);
+}
+
+static void
+take_proposal(struct cons *c, struct proposal *p)
+{
+    if (!c->ready || c->handed || c->conf.witness) {
+        err_set(p->e, AIS_E_NOTPRIMARY, "this node does not lead");
+        proposal_done(p, -AIS_E_NOTPRIMARY);
+        return;
+    }
+    STAILQ_INSERT_TAIL(&c->props, &p->j.job, link);
+}
+
+static void
+take_transfer(struct cons *c, struct xfer *x)
+{
+    if (c->xfer != NULL) {
+        err_set(x->e, AIS_E_BUSY, "leadership is being handed over already");
+        worker_done(&x->j.job, -AIS_E_BUSY);
+        return;
+    }
+    if (strcmp(x->node, c->id) == 0) {
+        worker_done(&x->j.job, c->ready ? 0 : err_set(x->e, AIS_E_NOTPRIMARY, "this node does not lead"));
+        return;
+    }
+    c->xfer = x;
+}
+
+static void
+take_job(struct cons *c, struct wjob *job)
+{
+    struct cjob *j = (struct cjob *)job;
+
+    switch (j->kind) {
+    case CJ_PROPOSE:
+        take_proposal(c, (struct proposal *)j);
+        break;
+    case CJ_RECV:
+        take_msg(c, (struct inmsg *)j);
+        break;
+    case CJ_WANT:
+        c->want = *(struct wish *)j;
+        free(j);
+        break;
+    case CJ_TRANSFER:
+        take_transfer(c, (struct xfer *)j);
+        break;
+    }
+}
+
+static void
+time_passes(struct cons *c)
+{
+    if (!c->up && !c->log->failed && c->io.now >= c->retry_at && cons_up(c) < 0) {
+        log_error("metadata log does not start", { "error", LZ(c->err.text) });
+        c->retry_at = c->io.now + MIN(++c->retries * MSEC_NS(100), RETRY_MAX);
+    }
+    if (c->up && c->io.now - c->ticked >= TICK) {
+        c->ticked = c->io.now;
+        snapshot_pace(c);
+        c->io.tick(&c->io.io);
+    }
+    settle(c, true);
+}
+
+/* One turn: everything that came, then everything that follows from it. */
+static void
+cons_step(struct cons *c, int64_t now, struct wjobs *batch)
+{
+    c->io.now = MAX(now, c->io.now);
+    while (!STAILQ_EMPTY(batch)) {
+        struct wjob *j = STAILQ_FIRST(batch);
 
         STAILQ_REMOVE_HEAD(batch, link);
-        if (clock_mono() >= p->deadline) {
-            worker_done(j, err_set(p->e, AIS_E_TIMEOUT, "metadata log: timed out"));
-            continue;
-        }
-        frame_add(c, p->cmd);
-        STAILQ_INSERT_TAIL(group, j, link);
-        count++;
+        take_job(c, j);
     }
-    return count;
-}
-
-static void
-group_finish(struct cons *c, struct wjobs *group, int rc)
-{
-    while (!STAILQ_EMPTY(group)) {
-        struct wjob     *j = STAILQ_FIRST(group);
-        struct proposal *p = CONTAINER_OF(j, struct proposal, job);
-        int              one = rc;
-
-        STAILQ_REMOVE_HEAD(group, link);
-        if (rc == 0) {
-            c->last++;
-            one = c->conf.apply(c->conf.ctx, c->last, p->cmd, p->e);
-            atomic_store(&c->applied, c->last);
-        } else {
-            err_set(p->e, -rc, "metadata log: %s", err_text(rc));
-        }
-        worker_done(j, one);
+    settle(c, true);
+    time_passes(c);
+    props_expire(c);
+    xfer_step(c);
+    stale_leader(c);
+    settle(c, true);
+    reconcile(c);
+    settle(c, true);
+    while (!STAILQ_EMPTY(&c->props)) {
+        pgroup_start(c);
+        settle(c, true);
+        if (c->cur != NULL || !c->ready)
+            break;
     }
+    lost_settle(c);
+    publish(c);
 }
 
 static void
 cons_work(void *ctx, struct wjobs *batch)
 {
     struct cons *c = ctx;
-    struct wjobs group;
 
-    while (!STAILQ_EMPTY(batch)) {
-        uint32_t count = group_take(c, batch, &group);
-
-        if (count > 0)
-            group_finish(c, &group, atomic_load(&c->failed) ? -AIS_E_IO : frame_commit(c, count));
-    }
-    if (c->frame.cap > FRAME_SOFTMAX * 2) {
-        sbuf_fini(&c->frame);
-        sbuf_init(&c->frame, FRAME_MAX + FRAME_HEAD);
-    }
-    if (!atomic_load(&c->failed))
-        cons_compact(c);
+    cons_step(c, clock_mono(), batch);
 }
 
 /* --- public --- */
 static void
 cons_free(struct cons *c)
 {
-    fd_close(&c->log_fd);
-    fd_close(&c->lock_fd);
-    sbuf_fini(&c->frame);
-    free(c->dir);
+    raftio_fini(&c->io);
+    raftlog_close(c->log);
+    pthread_mutex_destroy(&c->mtx);
+    free((void *)(uintptr_t)c->conf.dir);
     free(c);
 }
 
 static int
-cons_lock(struct cons *c, struct err *e)
+bootstrap(struct cons *c, struct err *e)
 {
-    auto_free char *path = cons_path(c, "lock");
+    struct raft_configuration conf;
+    int                       rc;
 
-    if (mkdir(c->dir, 0750) < 0 && errno != EEXIST)
-        return err_set(e, AIS_E_IO, "%s: %s", c->dir, strerror(errno));
-    c->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
-    if (c->lock_fd < 0)
-        return err_set(e, AIS_E_IO, "%s: %s", path, strerror(errno));
-    if (flock(c->lock_fd, LOCK_EX | LOCK_NB) < 0)
-        return err_set(e, AIS_E_BUSY, "%s: in use by another process", c->dir);
+    raft_configuration_init(&conf);
+    if (raft_configuration_add(&conf, c->log->sid, c->addr, RAFT_VOTER) != 0)
+        return err_set(e, AIS_E_NOMEM, "out of memory");
+    rc = raftlog_bootstrap(c->log, 1, &conf, e);
+    raft_configuration_close(&conf);
+    return rc;
+}
+
+/* Start libraft; a new directory that may begin a group does. */
+static int
+cons_begin(struct cons *c, struct err *e)
+{
+    int rc = cons_up(c);
+
+    if (rc == 0 && c->conf.bootstrap && c->log->nconfs == 0 && c->log->last == 0) {
+        c->up = false;
+        raft_close(&c->raft, on_closed);
+        rc = bootstrap(c, e);
+        if (rc == 0)
+            rc = cons_up(c);
+    }
+    if (rc < 0 && c->err.code != 0 && e != NULL)
+        *e = c->err;
+    if (rc < 0)
+        return rc;
+    settle(c, true);
+    if (!c->up) {
+        if (e != NULL)
+            *e = c->io.err;
+        return c->io.err.code != 0 ? -c->io.err.code : -AIS_E_IO;
+    }
     return 0;
 }
 
@@ -590,26 +1123,32 @@ cons_open(const struct cons_conf *conf, struct cons **out, struct err *e)
     int          rc;
 
     ASSERT_MAY_BLOCK();
+    ASSERT(or_default(conf->lease_ms, LEASE_MS) < or_default(conf->election_ms, ELECTION_MS));
     c->conf = *conf;
-    c->dir = xstrdup(conf->dir);
-    c->lock_fd = c->log_fd = -1;
+    c->conf.dir = xstrdup(conf->dir);
     str_copyz(str_z(conf->id), c->id, sizeof(c->id));
-    sbuf_init(&c->frame, FRAME_MAX + FRAME_HEAD);
-    rc = cons_lock(c, e);
-    if (rc == 0)
-        rc = vote_read(c, e);
-    if (rc == 0)
-        rc = snap_read(c, e);
-    if (rc == 0)
-        rc = logs_replay(c, e);
+    snprintf(c->addr, sizeof(c->addr), "%c:%s", conf->witness ? 'w' : 'v', c->id);
+    MUST(pthread_mutex_init(&c->mtx, NULL));
+    STAILQ_INIT(&c->props);
+    TAILQ_INIT(&c->lost);
+    c->fsm = (struct raft_fsm){ .version = 1, .data = c, .apply = fsm_apply, .snapshot = fsm_snapshot, .restore = fsm_restore };
+    rc = raftlog_open(conf->dir, c->id, &c->log, e);
     if (rc == 0) {
-        c->term++; /* alone in the group: elected by opening, in a term of its own */
-        rc = vote_write(c, e);
+        raftio_init(&c->io, &c->raft, c->log);
+        c->io.ctx = conf->node;
+        c->io.send = conf->send;
+        c->io.timeout_ns = MSEC_NS(or_default(conf->election_ms, ELECTION_MS));
+        c->io.now = c->ticked = clock_mono();
+        rc = cons_begin(c, e);
     }
-    if (rc == 0)
-        rc = worker_new(conf->run, "consensus", cons_work, c, 0, &c->worker);
+    if (rc == 0) {
+        publish(c);
+        rc = worker_new(conf->run, "consensus", cons_work, c, TICK, &c->worker);
+    }
     if (rc < 0) {
         err_fill(e, rc);
+        if (c->up)
+            raft_close(&c->raft, on_closed);
         cons_free(c);
         return rc;
     }
@@ -623,13 +1162,38 @@ cons_close(struct cons *c)
     if (c == NULL)
         return;
     worker_free(c->worker);
+    c->closing = true;
+    if (c->up) {
+        c->up = false;
+        raft_close(&c->raft, on_closed);
+    }
+    pgroup_lost(c);
+    while (!TAILQ_EMPTY(&c->lost)) {
+        struct pgroup *g = TAILQ_FIRST(&c->lost);
+
+        TAILQ_REMOVE(&c->lost, g, link);
+        pgroup_fail(g, AIS_E_CANCELED, "the node stops");
+        free(g);
+    }
+    props_fail(c, AIS_E_CANCELED, "the node stops");
+    if (c->xfer != NULL)
+        xfer_done(c, AIS_E_CANCELED, "the node stops");
     cons_free(c);
 }
 
 bool
 cons_is_leader(const struct cons *c)
 {
-    return !atomic_load(&c->failed);
+    return atomic_load(&c->leader);
+}
+
+bool
+cons_leader_id(struct cons *c, char id[CONS_NODE_MAX])
+{
+    MUST(pthread_mutex_lock(&c->mtx));
+    memcpy(id, c->view.leader, CONS_NODE_MAX);
+    MUST(pthread_mutex_unlock(&c->mtx));
+    return id[0] != '\0';
 }
 
 uint64_t
@@ -638,21 +1202,232 @@ cons_applied(const struct cons *c)
     return atomic_load(&c->applied);
 }
 
-struct cons_fence
-cons_fence(const struct cons *c)
+uint64_t
+cons_sid(const struct cons *c)
 {
-    return (struct cons_fence){ .epoch = c->epoch, .term = c->term };
+    return c->log->sid;
+}
+
+bool
+cons_passive(struct cons *c)
+{
+    bool passive;
+
+    MUST(pthread_mutex_lock(&c->mtx));
+    passive = c->view.passive;
+    MUST(pthread_mutex_unlock(&c->mtx));
+    return passive;
+}
+
+struct cons_fence
+cons_fence(struct cons *c)
+{
+    struct cons_fence f;
+
+    MUST(pthread_mutex_lock(&c->mtx));
+    f = c->view.fence;
+    MUST(pthread_mutex_unlock(&c->mtx));
+    return f;
+}
+
+int64_t
+cons_lease(const struct cons *c)
+{
+    return atomic_load(&c->lease);
+}
+
+static const char *
+role_name(int role)
+{
+    return role == RAFT_VOTER ? "voter" : role == RAFT_STANDBY ? "standby" : "spare";
+}
+
+static void
+status_servers(const struct view *v, struct jw *w, int64_t now)
+{
+    unsigned i;
+
+    jw_key(w, "servers");
+    jw_arr(w);
+    for (i = 0; i < v->nservers; i++) {
+        const struct view_server *s = &v->servers[i];
+
+        jw_obj(w);
+        jw_kstrz(w, "node", s->s.node);
+        jw_key(w, "raft_id");
+        jw_u64s(w, s->s.sid);
+        jw_kstrz(w, "role", role_name(s->role));
+        jw_kbool(w, "witness", s->s.witness);
+        if (v->state == RAFT_LEADER) {
+            jw_ku64(w, "match", s->match);
+            jw_ki64(w, "heard_ms", s->acked > 0 ? MAX(now - (int64_t)s->acked, 0) / NSEC_PER_MSEC : -1);
+        }
+        jw_obj_end(w);
+    }
+    jw_arr_end(w);
+}
+
+void
+cons_status(struct cons *c, struct sbuf *json)
+{
+    static const char *const states[] = { "unavailable", "follower", "candidate", "leader" };
+    struct view             *v = xmalloc(sizeof(*v));
+    int64_t                  lease = atomic_load(&c->lease), now = clock_mono();
+    struct jw                w;
+
+    MUST(pthread_mutex_lock(&c->mtx));
+    *v = c->view;
+    MUST(pthread_mutex_unlock(&c->mtx));
+    jw_init(&w, json, 0);
+    jw_obj(&w);
+    jw_kstrz(&w, "node", c->id);
+    jw_key(&w, "raft_id");
+    jw_u64s(&w, c->log->sid);
+    jw_kstrz(&w, "role", v->passive ? "passive" : states[v->state]);
+    jw_kbool(&w, "witness", c->conf.witness);
+    jw_ku64(&w, "epoch", v->fence.epoch);
+    jw_ku64(&w, "term", v->fence.term);
+    jw_kstrz(&w, "leader", v->leader);
+    jw_kbool(&w, "leads", atomic_load(&c->leader));
+    jw_ki64(&w, "lease_ms", lease == NO_DEADLINE ? -1 : MAX(lease - now, 0) / NSEC_PER_MSEC); /* -1: alone, no end */
+    jw_ku64(&w, "commit", v->commit);
+    jw_ku64(&w, "applied", v->applied);
+    jw_ku64(&w, "last", v->last);
+    jw_ku64(&w, "snapshot", v->snap);
+    status_servers(v, &w, now);
+    jw_obj_end(&w);
+    free(v);
+}
+
+void
+cons_recv(struct cons *c, const char *from_node, const void *p, size_t n)
+{
+    struct inmsg *m;
+
+    if (n == 0 || strlen(from_node) >= CONS_NODE_MAX)
+        return;
+    if (atomic_fetch_add(&c->inbox, n) > INBOX_MAX) { /* the disk hangs; the sender tries again */
+        atomic_fetch_sub(&c->inbox, n);
+        return;
+    }
+    m = xmalloc(sizeof(*m) + n);
+    memset(m, 0, sizeof(*m));
+    m->j.kind = CJ_RECV;
+    snprintf(m->from, sizeof(m->from), "%s", from_node);
+    m->n = n;
+    memcpy(m->p, p, n);
+    worker_submit(c->worker, &m->j.job);
 }
 
 int
 cons_propose(struct cons *c, struct str cmd, int64_t deadline, struct err *e)
 {
-    struct proposal p = { .cmd = cmd, .deadline = deadline, .e = e };
+    struct proposal p = { .j.kind = CJ_PROPOSE, .cmd = cmd, .deadline = deadline, .e = e };
 
     ASSERT_MAY_PARK();
     if (!cons_is_leader(c))
-        return err_set(e, AIS_E_NOTPRIMARY, "the metadata log has failed: restart this node");
+        return err_set(e, AIS_E_NOTPRIMARY, "this node does not lead");
     if (cmd.n == 0 || cmd.n > CMD_MAX)
         return err_set(e, AIS_E_TOOBIG, "metadata command of %zu bytes", cmd.n);
-    return worker_call(c->worker, &p.job);
+    return worker_call(c->worker, &p.j.job);
+}
+
+void
+cons_want(struct cons *c, const struct cons_server *s, unsigned n)
+{
+    struct wish *w = xcalloc(1, sizeof(*w));
+
+    ASSERT(n <= CONS_VOTERS);
+    w->j.kind = CJ_WANT;
+    w->n = n;
+    memcpy(w->s, s, n * sizeof(*s));
+    worker_submit(c->worker, &w->j.job);
+}
+
+unsigned
+cons_voters(struct cons *c, struct cons_server *out, unsigned max)
+{
+    unsigned i, n = 0;
+
+    MUST(pthread_mutex_lock(&c->mtx));
+    for (i = 0; i < c->view.nservers && n < max; i++) {
+        if (c->view.servers[i].role == RAFT_VOTER)
+            out[n++] = c->view.servers[i].s;
+    }
+    MUST(pthread_mutex_unlock(&c->mtx));
+    return n;
+}
+
+int
+cons_transfer(struct cons *c, const char *node, int64_t deadline, struct err *e)
+{
+    struct xfer x = { .j.kind = CJ_TRANSFER, .deadline = deadline, .e = e };
+
+    ASSERT_MAY_PARK();
+    if (node != NULL && !str_copyz(str_z(node), x.node, sizeof(x.node)))
+        return err_set(e, AIS_E_NONODE, "no such voter");
+    return worker_call(c->worker, &x.j.job);
+}
+
+/* --- recovery --- */
+static int
+recover_write(struct raftlog *l, struct str state, uint32_t epoch, struct err *e)
+{
+    struct raft_snapshot s = { .index = 1, .term = 1, .configuration_index = 1, .n_bufs = 1 };
+    struct raft_buffer   buf = { xmalloc(SNAP_HEAD + state.n), SNAP_HEAD + state.n };
+    struct raft_snapshot *snap = NULL;
+    struct raft_entry    *entries = NULL;
+    raft_index            start;
+    size_t                n;
+    char                  addr[RAFT_ADDR_MAX];
+    int                   rc;
+
+    be64_put(buf.base, 1);
+    memcpy((char *)buf.base + SNAP_HEAD, state.p, state.n);
+    s.bufs = &buf;
+    snprintf(addr, sizeof(addr), "v:%s", l->id);
+    raft_configuration_init(&s.configuration);
+    rc = raftlog_load(l, &snap, &start, &entries, &n, e);
+    if (rc == 0 && raft_configuration_add(&s.configuration, l->sid, addr, RAFT_VOTER) != 0)
+        rc = err_set(e, AIS_E_NOMEM, "out of memory");
+    if (rc == 0)
+        rc = raftlog_vote(l, epoch, 1, 0);
+    if (rc == 0)
+        rc = raftlog_snap_put(l, &s, 0);
+    raft_configuration_close(&s.configuration);
+    free(buf.base);
+    return rc < 0 ? err_fill(e, rc) : 0;
+}
+
+int
+cons_recover(const char *dir, const char *id, struct str state, uint32_t epoch, struct err *e)
+{
+    auto_free char *old = xasprintf("%s.before-epoch-%" PRIu32, dir, epoch), *lock = xasprintf("%s/lock", dir);
+    struct raftlog *l = NULL;
+    struct stat     st;
+    int             rc;
+
+    ASSERT_MAY_BLOCK();
+    if (stat(dir, &st) == 0) {
+        struct err ignored;
+
+        err_clear(&ignored);
+        rc = raftlog_open(dir, id, &l, &ignored); /* whatever is wrong with it: just not in use */
+        if (rc == -AIS_E_BUSY) {
+            if (e != NULL)
+                *e = ignored;
+            return rc;
+        }
+        if (stat(old, &st) == 0 || rename(dir, old) < 0) {
+            raftlog_close(l);
+            return err_set(e, AIS_E_IO, "%s cannot be kept as %s", dir, old);
+        }
+        raftlog_close(l);
+        l = NULL;
+    }
+    rc = raftlog_open(dir, id, &l, e);
+    if (rc == 0)
+        rc = recover_write(l, state, epoch, e);
+    raftlog_close(l);
+    return rc;
 }

@@ -99,13 +99,47 @@ oldest_under(const struct grantee *g, int64_t now)
     return MAX(oldest, g->acked);
 }
 
+static uint64_t
+acked_by(const struct lease *l, const char *id)
+{
+    for (unsigned i = 0; i < l->ngrantees; i++) {
+        if (strcmp(l->grantees[i].id, id) == 0)
+            return l->grantees[i].acked;
+    }
+    return 0;
+}
+
+/*
+ * What an older primary granted may still count, and nobody knows what that was. But a target acts under the newest map that it has: so
+ * what all have adopted is in force at once. Whoever left the map cannot say so, and is waited for.
+ */
+static uint64_t
+adopted_by_all_locked(const struct lease *l)
+{
+    uint64_t v = l->smap->version;
+
+    for (unsigned i = 0; i < l->smap->nnodes; i++) {
+        if (l->smap->nodes[i].role == ROLE_TARGET)
+            v = MIN(v, acked_by(l, l->smap->nodes[i].id));
+    }
+    for (unsigned i = 0; i < l->rmd->nchain; i++) {
+        for (unsigned k = 0; k < l->rmd->chain[i].n; k++) {
+            if (smap_find(l->smap, str_z(l->rmd->chain[i].t[k].id)) == NULL)
+                return 0;
+        }
+    }
+    return v;
+}
+
 static bool
 force_compute_locked(struct lease *l, int64_t now)
 {
     uint64_t v;
 
-    if (!l->leads || l->smap == NULL || (!l->fresh && now - l->since < LEASE_GIVEN))
+    if (!l->leads || l->smap == NULL)
         return false;
+    if (!l->fresh && now - l->since < LEASE_GIVEN)
+        return force_set_locked(l, l->epoch, adopted_by_all_locked(l));
     v = l->smap->version;
     for (unsigned i = 0; i < l->ngrantees; i++)
         v = MIN(v, oldest_under(&l->grantees[i], now));

@@ -60,8 +60,8 @@ void lease_drop(struct lease *l); /* from now on it has none: until the next gra
 void lease_report(struct lease *l, struct jw *w);
 
 /*
- * The giver. fresh: the cluster is new, nobody can hold a lease. An older primary's grants are unknown otherwise: for one lease's time no map
- * comes into force, and in a new recovery epoch nothing is granted either.
+ * The giver. fresh: the cluster is new, nobody can hold a lease. An older primary's grants are unknown otherwise: for one lease's time only what
+ * every target has adopted comes into force, and in a new recovery epoch nothing is granted.
  */
 void lease_lead(struct lease *l, uint32_t epoch, bool fresh, int64_t now);
 /* These say whether the map in force changed, so that everybody should be told. */

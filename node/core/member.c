@@ -704,7 +704,7 @@ int
 primary_start(struct node *n, struct mset *stored, unsigned have, struct err *e)
 {
     auto_free char    *dir = xasprintf("%s/.ais.raft", nodecfg_confdir(n));
-    struct cons_conf   c = { .run = n->run, .dir = dir, .id = n->id, .apply = cstate_apply, .snapshot = cstate_snapshot,
+    struct cons_conf   c = { .run = n->run, .dir = dir, .id = n->id, .bootstrap = true, .apply = cstate_apply, .snapshot = cstate_snapshot,
                              .restore = cstate_restore };
     struct primary_job p = { .stored = stored, .have = have, .e = e };
     struct cons_fence  seen = node_fence(n);

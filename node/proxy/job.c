@@ -559,3 +559,38 @@ what_jobs_running(struct req *r)
     sbuf_fini(&out);
     json_decref(root);
 }
+
+/* --- lists of jobs that have an interface of their own; there are none yet --- */
+
+/* GET /v1/download */
+void
+h_proxy_downloads(struct req *r)
+{
+    struct err  e = { .code = 0 };
+    json_t     *msg = NULL;
+    struct str  id;
+    int         rc = r->body.n > 0 ? json_read(r->body, &msg, &e) : 0;
+
+    id = json_text(msg, "id");
+    if (rc == 0 && id.n > 0 && json_text(msg, "regex").n > 0)
+        rc = err_set(&e, AIS_E_BADREQ, "regex and UUID are mutually exclusive");
+    else if (rc == 0 && id.n > 0)
+        rc = err_set(&e, AIS_E_NOENT, "%s: download job \"%.*s\" does not exist", req_node(r)->name, STR_FMT(id));
+    if (rc < 0)
+        resp_err(r, rc, &e);
+    else
+        ais_send_text(r, STR_LIT("[]"));
+    json_decref(msg);
+}
+
+/* GET /v1/sort */
+void
+h_proxy_dsorts(struct req *r)
+{
+    struct str id;
+
+    if (req_query(r, STR_LIT("uuid"), &id) && id.n > 0)
+        h_not_implemented(r, "dsort");
+    else
+        ais_send_text(r, STR_LIT("[]"));
+}

@@ -116,8 +116,9 @@ static const struct route routes[] = {
     { M_GET,    "/favicon.ico",              h_favicon,                   R_PUB },
     EASY("ais"), EASY("gs"), EASY("az"),
     LATER(M_GET, "/v1/etl"), LATER(M_PUT, "/v1/etl"), LATER(M_POST, "/v1/etl"), LATER(M_DELETE, "/v1/etl"),
-    LATER(M_GET, "/v1/download"), LATER(M_POST, "/v1/download"), LATER(M_DELETE, "/v1/download"),
-    LATER(M_GET, "/v1/sort"), LATER(M_POST, "/v1/sort"), LATER(M_DELETE, "/v1/sort"),
+    { M_GET, "/v1/download", h_proxy_downloads, R_PUB }, { M_GET, "/v1/sort", h_proxy_dsorts, R_PUB },
+    LATER(M_POST, "/v1/download"), LATER(M_DELETE, "/v1/download"),
+    LATER(M_POST, "/v1/sort"), LATER(M_DELETE, "/v1/sort"),
     LATER(M_GET, "/v1/ml"), LATER(M_POST, "/v1/tokens"), LATER(M_DELETE, "/v1/tokens"),
     LATER(M_GET, "/s3"), LATER(M_HEAD, "/s3"), LATER(M_PUT, "/s3"), LATER(M_POST, "/s3"), LATER(M_DELETE, "/s3"),
 };

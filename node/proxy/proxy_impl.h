@@ -89,6 +89,8 @@ void what_jobs_running(struct req *r);
 struct reb_done *reb_done_new(void);
 void             reb_done_free(struct reb_done *d);
 void             h_proxy_reb_finished(struct req *r);
+void h_proxy_downloads(struct req *r);
+void h_proxy_dsorts(struct req *r);
 /* easy.c */
 void h_proxy_easy(struct req *r);
 /* promote.c */

@@ -169,13 +169,14 @@ trash_sweep(struct store *s)
 int
 trash_dir(struct mpath *m, const char *path)
 {
-    char        to[FQN_MAX];
+    char        to[FQN_MAX], dir[FQN_MAX + 1];
     const char *base = strrchr(path, '/');
 
+    snprintf(dir, sizeof(dir), "%s/", path); /* a folder or nothing: a file of that name is not ours */
     snprintf(to, sizeof(to), "%s/" TRASH_DIR "/%s.%llx.%x", m->path, base == NULL ? path : base + 1,
              (unsigned long long)clock_real(), (unsigned)atomic_fetch_add(&m->seq, 1));
     FAIL_POINT("trash.rename", return failpoint_error(-AIS_E_IO));
-    if (rename(path, to) == 0 || errno == ENOENT)
+    if (rename(dir, to) == 0 || errno == ENOENT || errno == ENOTDIR)
         return 0;
     log_warn("cannot move to trash", { "path", LZ(path) }, { "error", LZ(strerror(errno)) });
     return err_from_errno(errno);

@@ -110,7 +110,7 @@ who(void)
     return sim.cur == NULL ? "-" : sim.cur->host->name;
 }
 
-static void
+static void __attribute__((format(printf, 1, 0)))
 print_line(const char *fmt, va_list ap)
 {
     char buf[1024];

@@ -324,8 +324,8 @@ def features_of_later_issues_are_501_and_named():
             ("PUT", "/v1/cluster", act("start", {"Kind": "warm-up-metadata", "Bck": {"name": b}}), "load-lom-cache"), ("PUT", "/v1/cluster", act("shutdown"), "shutdown"),
             ("PUT", "/v1/cluster", act("start-maintenance", {}), "lifecycle"), ("PUT", "/v1/cluster/attach?what=remote", None, "remote"),
             ("PUT", "/v1/cluster/enable-bend/aws", None, "backend"), ("PUT", "/v1/cluster/load-x509", None, "certificates"),
-            ("POST", "/v1/cluster/join-by-admin", {}, "join"), ("GET", "/v1/etl", None, "ETL"), ("GET", "/v1/download", {}, "download"),
-            ("GET", "/v1/sort", None, "dsort"), ("GET", "/v1/ml/moss/" + b, {}, "get-batch"), ("GET", "/s3/" + b, None, "S3"),
+            ("POST", "/v1/cluster/join-by-admin", {}, "join"), ("GET", "/v1/etl", None, "ETL"), ("POST", "/v1/download", {}, "download"),
+            ("POST", "/v1/sort", {}, "dsort"), ("GET", "/v1/ml/moss/" + b, {}, "get-batch"), ("GET", "/s3/" + b, None, "S3"),
             ("POST", "/v1/tokens", None, "tokens"), ("GET", "/v1/buckets/" + b, act("list", {"flags": "8"}), "archive")):
         expect(ask(method, path, body), 501, text, "ErrNotImpl")
     expect(follow("GET", "/v1/objects/%s/o?archpath=x" % b), 501, "archive", "ErrNotImpl")
@@ -890,6 +890,10 @@ def what_a_cluster_tells():
     expect(ask("GET", "/v1/cluster?what=status", {}), 400)
     expect(ask("GET", "/v1/cluster?what=status", {"ID": "nosuchjob", "Kind": "", "DaemonID": "", "Bck": None}), 404)
     expect(ask("GET", "/v1/cluster?what=qryxstats", {"id": "nosuchjob"}), 404)
+    same([ask("GET", p).body for p in ("/v1/download", "/v1/sort")], [b"[]", b"[]"])  # there are none
+    expect(ask("GET", "/v1/download", {"id": "dnl-nosuch"}), 404, "dnl-nosuch")
+    expect(ask("GET", "/v1/download", {"id": "dnl-nosuch", "regex": "x"}), 400)
+    expect(ask("GET", "/v1/sort?uuid=srt-nosuch1"), 501, "dsort")
 
 
 @test

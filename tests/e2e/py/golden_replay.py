@@ -47,7 +47,7 @@ object-delete object-delete-missing append-1 =append-2 append-flush append-get
 summary-0 =wait summary-1 bucket-head-info
 mpt-start mpt-part-1 mpt-part-2 mpt-part-3 mpt-complete mpt-head mpt-start-2 mpt-part-bad-number mpt-abort mpt-abort-unknown
 config-set config-set-json config-set-bad-key
-job-running job-start-cleanup job-stop-unknown
+job-running job-start-cleanup job-stop-unknown download-list dsort-list
 bucket-rename bucket-destroy mountpath-attach-bad x509
 """.split()
 
@@ -145,6 +145,8 @@ for _name, _places in {"state-daemon-snode": ["body"], "state-cluster-stats": ["
     for _rec in fnmatch.filter(ORDER, _name) + (["state-reverse-health"] if "smap" in _name else []):
         for _place in _places:
             DEVIATIONS[_rec, "-1:%s/verifying_key" % _place] = ABSENT
+        if "smap" in _name: # by which disks a target is known
+            DEVIATIONS[_rec, "-1:body/ext"] = "keys:storage"
 
 
 # --- recordings ---

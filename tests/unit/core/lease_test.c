@@ -172,13 +172,37 @@ a_new_primary_waits_for_grants_that_it_does_not_know(void **state)
     (void)state;
     assert_int_equal(0, lease_force(l));
     assert_false(lease_acked(l, "target-1", 5, T0 + 1));
-    assert_false(lease_acked(l, "target-2", 5, T0 + 1));
+    assert_false(lease_acked(l, "target-2", 3, T0 + 1) && lease_force(l) > 3);
     assert_true(lease_reported(l, j, T0 + 2)); /* what was in force once is */
     assert_int_equal(4, lease_force(l));
     assert_false(lease_tick(l, T0 + LEASE_GIVEN - 1));
     assert_true(lease_tick(l, T0 + LEASE_GIVEN));
     assert_int_equal(5, lease_force(l));
     json_decref(j);
+    lease_free(l);
+}
+
+static void
+what_all_have_adopted_is_in_force_also_under_a_new_primary(void **state)
+{
+    struct lease *l = giver(false, 5);
+    struct rmd   *r = rmd_new("cluster-id"), *pushed;
+    struct smap  *before = MAP(5, "target-1", "target-2", "target-3");
+
+    (void)state;
+    assert_false(lease_acked(l, "target-1", 5, T0 + 1));
+    assert_true(lease_acked(l, "target-2", 5, T0 + 1));
+    assert_int_equal(5, lease_force(l));
+
+    /* who was taken away a moment ago, and cannot say anything, is waited for */
+    pushed = rmd_push(r, before, 1);
+    take_map(l, MAP(6, "target-1", "target-2"), pushed);
+    assert_false(lease_acked(l, "target-1", 6, T0 + 2) || lease_acked(l, "target-2", 6, T0 + 2));
+    assert_true(lease_tick(l, T0 + LEASE_GIVEN));
+    assert_int_equal(6, lease_force(l));
+    smap_put(before);
+    rmd_put(pushed);
+    rmd_put(r);
     lease_free(l);
 }
 
@@ -393,6 +417,7 @@ main(void)
         cmocka_unit_test(a_silent_target_holds_a_map_up_until_its_lease_has_run_out),
         cmocka_unit_test(a_grant_under_the_new_map_does_not_hold_it_up),
         cmocka_unit_test(a_new_primary_waits_for_grants_that_it_does_not_know),
+        cmocka_unit_test(what_all_have_adopted_is_in_force_also_under_a_new_primary),
         cmocka_unit_test(in_a_new_recovery_epoch_nothing_is_granted_before_the_old_leases_ran_out),
         cmocka_unit_test(what_other_epochs_report_is_no_fact),
         cmocka_unit_test(a_lease_counts_from_when_it_was_asked_for_and_needs_the_map),
