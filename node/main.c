@@ -199,17 +199,68 @@ limits_set(void)
 #endif
 }
 
+/* The node wants to end: as if somebody had asked the process to. */
+static void
+ask_end(void)
+{
+    (void)kill(getpid(), SIGTERM);
+}
+
+static void
+wait_for_end(const sigset_t *wait)
+{
+    int sig;
+
+    do {
+        if (sigwait(wait, &sig) != 0)
+            continue;
+        if (sig == SIGHUP)
+            (void)log_rotate();
+        else
+            log_info("signal", { "name", LZ(strsignal(sig)) });
+    } while (sig == SIGHUP);
+}
+
+/* One life of the node. 0: it ended; 1: it was decommissioned and stays up, to live again without a cluster; negative: it could not. */
+static int
+live(struct node_opts *o, const sigset_t *wait)
+{
+    static char  id[NODE_ID_MAX + 1];
+    struct node *n = NULL;
+    struct wipe *wipe;
+    struct err   e;
+    bool         again;
+    int          rc;
+
+    err_clear(&e);
+    rc = node_start(o, &n, &e);
+    if (rc < 0) {
+        log_error("cannot start", { "error", LZ(e.text) });
+        fprintf(stderr, "aisnode: cannot start: %s\n", e.text);
+        return rc;
+    }
+    wait_for_end(wait);
+    wipe = wipe_plan(n, o);
+    again = wipe != NULL && (node_ending(n) & END_STAY_UP);
+    str_copyz(str_z(n->id), id, sizeof(id));
+    if (!node_stop(n))
+        _exit(1); /* threads are still at work: no destructors */
+    wipe_run(wipe);
+    o->daemon_id = id; /* in its next life it is the same node */
+    o->standby = true;
+    return again;
+}
+
 int
 main(int argc, char **argv)
 {
-    struct args  a = { 0 };
-    struct node *n = NULL;
-    struct err   e;
-    sigset_t     wait;
-    int          sig, rc = args_parse(&a, argc, argv);
+    struct args a = { 0 };
+    sigset_t    wait;
+    int         rc = args_parse(&a, argc, argv);
 
     if (rc != 0)
         return rc < 0 ? 2 : 0;
+    a.o.ask_end = ask_end;
     limits_set();
     signal(SIGPIPE, SIG_IGN);
     sigemptyset(&wait);
@@ -218,23 +269,9 @@ main(int argc, char **argv)
     sigaddset(&wait, SIGHUP);
     MUST(pthread_sigmask(SIG_BLOCK, &wait, NULL)); /* threads inherit it */
 
-    err_clear(&e);
-    rc = node_start(&a.o, &n, &e);
-    if (rc < 0) {
-        log_error("cannot start", { "error", LZ(e.text) });
-        fprintf(stderr, "aisnode: cannot start: %s\n", e.text);
-        return 1;
-    }
     do {
-        if (sigwait(&wait, &sig) != 0)
-            continue;
-        if (sig == SIGHUP)
-            (void)log_rotate();
-        else
-            log_info("signal", { "name", LZ(strsignal(sig)) });
-    } while (sig == SIGHUP);
-    if (!node_stop(n))
-        _exit(1); /* threads are still at work: no destructors */
-    log_close();
-    return 0;
+        rc = live(&a.o, &wait);
+        log_close();
+    } while (rc > 0);
+    return rc < 0 ? 1 : 0;
 }

@@ -320,10 +320,16 @@ static const struct {
     const char *action;
     int       (*fn)(struct req *r, const struct actmsg *m, struct err *e);
 } acts[] = {
-    { "set-config",   act_set_config },
-    { "reset-config", act_reset_config },
-    { "rotate-logs",  act_rotate_logs },
-    { "reset-stats",  act_reset_stats },
+    { "set-config",        act_set_config },
+    { "reset-config",      act_reset_config },
+    { "rotate-logs",       act_rotate_logs },
+    { "reset-stats",       act_reset_stats },
+    { "shutdown",          act_node_shutdown },
+    { "shutdown-node",     act_node_shutdown },
+    { "decommission",      act_node_decommission },
+    { "decommission-node", act_node_decommission },
+    { "start-maintenance", act_node_maintenance },
+    { "rm-unsafe",         act_node_removed },
 };
 /* clang-format on */
 
@@ -537,6 +543,7 @@ const struct route node_common_routes[] = {
     { M_GET,    "/v1/daemon",               h_node_daemon_get,      R_ALL | R_EARLY | R_NOFENCE },
     { M_PUT,    "/v1/daemon/set-config",    h_node_daemon_setconf,  R_ALL | R_INTRA },
     { M_PUT,    "/v1/daemon",               h_node_daemon_put,      R_ALL | R_INTRA },
+    { M_POST,   "/v1/daemon/join-by-admin", h_node_join,            R_CONTROL | R_INTRA | R_EARLY | R_NOFENCE },
     { M_GET,    "/metrics",                 h_node_metrics,         R_PUB | R_EARLY },
     { M_GET,    "/debug/fibers",            h_node_fibers,          R_PUB | R_EARLY },
     { M_PUT,    "/debug/failpoints",        h_node_failpoints,      R_PUB | R_EARLY },

@@ -59,7 +59,8 @@ struct member {
 
     struct cstate    *cstate;  /* proxies that are voters */
     unsigned          ntargets;
-    bool              skip_startup, standby;
+    bool              skip_startup;
+    _Atomic bool      standby;                  /* not a member: waits for an administrator */
     char              primary_ep[300];          /* env AIS_PRIMARY_EP */
 };
 
@@ -141,10 +142,17 @@ void conf_local_load(struct node *n); /* blocks */
 int  conf_local_custom(struct node *n, const struct cluster_conf *base, const char *pairs, bool transient, struct err *e);
 
 /* Handlers. */
+handler_f h_node_join;
 handler_f h_node_metasync, h_node_autoreg, h_node_keepalive;
 handler_f h_node_daemon_setconf, h_node_metrics, h_node_fibers, h_node_failpoints;
 void      h_node_log(struct req *r); /* what=log */
 handler_f h_node_not_found;
+
+/* --- leave.c: actions of PUT /v1/daemon --- */
+int act_node_shutdown(struct req *r, const struct actmsg *m, struct err *e);
+int act_node_decommission(struct req *r, const struct actmsg *m, struct err *e);
+int act_node_maintenance(struct req *r, const struct actmsg *m, struct err *e);
+int act_node_removed(struct req *r, const struct actmsg *m, struct err *e);
 
 /* --- nodecfg.c --- */
 int  nodecfg_id(struct node *n, const struct node_opts *o, struct err *e);       /* blocks */

@@ -325,7 +325,7 @@ join_loop(void *arg)
         if (!joined)
             member_nap(n, keepalive_interval(n));
         joined = false;
-        if (member_stopping(n) || !(atomic_load(&n->flags) & NODE_NODE_STARTED))
+        if (member_stopping(n) || n->member->standby || !(atomic_load(&n->flags) & NODE_NODE_STARTED))
             continue;
         err_clear(&e);
         rc = keepalive(n, &e);
@@ -411,8 +411,8 @@ uuid_same(struct node *n, const json_t *j, const char *who, struct err *e)
  * The map has a node of this id at another address. It moved, unless somebody still answers there as that node: then there are two,
  * perhaps disks that were copied, and only one can be right. Whom nobody hears is not asked for long.
  */
-static int
-id_taken(struct node *n, const struct snode *sn, struct err *e)
+int
+member_id_taken(struct node *n, const struct snode *sn, struct err *e)
 {
     struct mset        *cur = member_cur(n);
     const struct snode *old = smap_find(cur->smap, str_z(sn->id));
@@ -472,7 +472,7 @@ h_node_autoreg(struct req *r)
     if (rc == 0)
         rc = uuid_same(n, j, sn->id, &e);
     if (rc == 0)
-        rc = id_taken(n, sn, &e);
+        rc = member_id_taken(n, sn, &e);
     if (rc == 0)
         rc = meta_node_add(n, sn, NULL, &e);
     if (rc == 0) {

@@ -43,6 +43,14 @@ int meta_node_maint(struct node *n, const struct node_maint *c, uint64_t *reb, s
 /* What was owed to nodes that leave has been done: their flags in `clear` are cleared. */
 int meta_node_flags(struct node *n, struct str id, uint64_t set, uint64_t clear, struct err *e);
 
+/*
+ * Hand the cluster's metadata, but for the map, to a node that an administrator wants in; self = what it says of itself. 409 when it
+ * belongs to another cluster. May park.
+ */
+int member_invite(struct node *n, const struct snode *to, struct snode *self, struct err *e);
+/* The map has a node of this id at another address, and it answers there: 409. May park. */
+int member_id_taken(struct node *n, const struct snode *sn, struct err *e);
+
 /* --- rebalance --- */
 /* An administrator starts one; bck: uname, prefix: "" = everything. *reb: it is "g<*reb>". 409 while one runs. */
 int meta_reb_start(struct node *n, struct str bck, struct str prefix, uint64_t *reb, struct err *e);
@@ -81,7 +89,21 @@ struct node_opts {
     bool        standby, skip_startup, start_with_lost_mountpath, loopback;
     unsigned    ntargets;              /* targets to wait for before the cluster counts as started; 0 = not given */
     unsigned    nloops;                /* 0 = one per CPU */
+    /*
+     * The primary told the node to leave (node_ending says how): whoever started it is to node_stop it, soon. Any thread; must
+     * not block. NULL = it is only remembered.
+     */
+    void      (*ask_end)(void);
 };
+#define END_STOP      (1u << 0)
+#define END_WIPE      (1u << 1) /* decommissioned: after node_stop, wipe_run what wipe_plan said before it */
+#define END_RM_DATA   (1u << 2) /* users' objects, too */
+#define END_KEEP_CONF (1u << 3) /* but not the files that it was first started with, and the cluster key */
+#define END_STAY_UP   (1u << 4) /* then it is to be started again, standing by */
+unsigned node_ending(const struct node *n);
+struct wipe;
+struct wipe *wipe_plan(const struct node *n, const struct node_opts *o); /* NULL: it was not decommissioned */
+void         wipe_run(struct wipe *w);                                   /* takes; NULL is fine. Blocks */
 /* Configuration, identity, loops, metadata, listeners, join. Blocks until the node serves (readiness may come later). */
 int  node_start(const struct node_opts *o, struct node **out, struct err *e);
 /*

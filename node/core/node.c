@@ -423,6 +423,7 @@ node_start(const struct node_opts *o, struct node **out, struct err *e)
     n->impl = o->impl;
     n->role = o->impl->role;
     n->start_with_lost_mpath = o->start_with_lost_mountpath;
+    n->ask_end = o->ask_end;
     n->started_mono = clock_mono();
     n->started_real = clock_real();
     rc = config_load(n, o, &stored, &have, e);

@@ -51,6 +51,8 @@ struct node {
     bool                testing;  /* test_fspaths: a development cluster on one machine */
     bool                start_with_lost_mpath;
     bool                can_rebalance; /* this program runs and ends the rebalances that begin: set by the proxy's role at its start */
+    void              (*ask_end)(void); /* node_opts.ask_end */
+    _Atomic unsigned    ending;       /* END_*: how the primary told it to leave */
     const char         *deployment; /* "dev", "K8s", "linux" */
     _Atomic int64_t     cluster_mono; /* when the cluster counted as started; 0 = not yet */
     void               *priv;     /* of proxy/ or target/ */
@@ -62,6 +64,7 @@ struct node {
 #define NODE_REBALANCING     (1u << 3)
 #define NODE_RESILVERING     (1u << 5)
 #define NODE_OOS             (1u << 8)
+#define NODE_MAINTENANCE     (1u << 10)
 #define NODE_LOW_CAPACITY    (1u << 11)
 #define NODE_DISK_FAULT      (1u << 13)
 

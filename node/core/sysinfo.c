@@ -175,8 +175,15 @@ sysinfo_json_members(struct node *n, struct jw *w)
 unsigned
 node_state_flags(struct node *n)
 {
-    unsigned flags = atomic_load(&n->flags);
+    unsigned            flags = atomic_load(&n->flags);
+    struct views        v;
+    const struct snode *self;
 
+    views_get(n, &v);
+    self = smap_find(v.smap, str_z(n->id));
+    if (self != NULL && (self->flags & (SNODE_MAINT | SNODE_DECOMM)))
+        flags |= NODE_MAINTENANCE;
+    views_put(&v);
     return n->impl->state_flags != NULL ? flags | n->impl->state_flags(n) : flags;
 }
 

@@ -334,13 +334,13 @@ h_proxy_cluster_put(struct req *r)
         { "reload-creds", NULL, "cloud backends" },
         { "start", act_job_start, NULL },
         { "stop", act_job_stop, NULL },
-        { "shutdown", NULL, "cluster shutdown" },
-        { "decommission", NULL, "cluster decommission" },
-        { "start-maintenance", NULL, "node lifecycle" },
-        { "stop-maintenance", NULL, "node lifecycle" },
-        { "decommission-node", NULL, "node lifecycle" },
-        { "shutdown-node", NULL, "node lifecycle" },
-        { "rm-unsafe", NULL, "node lifecycle" },
+        { "shutdown", act_cluster_end, NULL },
+        { "decommission", act_cluster_end, NULL },
+        { "start-maintenance", act_leave, NULL },
+        { "stop-maintenance", act_stop_maintenance, NULL },
+        { "decommission-node", act_leave, NULL },
+        { "shutdown-node", act_leave, NULL },
+        { "rm-unsafe", act_rm_unsafe, NULL },
     };
 
     if (!still_starting(r, 0))

@@ -47,23 +47,6 @@ h_feature(struct req *r)
     h_not_implemented(r, "this request");
 }
 
-static void
-h_later_lifecycle(struct req *r)
-{
-    h_not_implemented(r, "adding a node by hand (join-by-admin)");
-}
-
-/* A node that leaves says so itself, on the control network. */
-static void
-h_proxy_daemon_delete(struct req *r)
-{
-    struct err e = { .code = 0 };
-
-    err_set(&e, AIS_E_FORBIDDEN, "%s: %s %.*s is for nodes of this cluster", req_node(r)->name, method_name(r->method),
-            STR_FMT(r->path));
-    resp_err(r, -AIS_E_FORBIDDEN, &e);
-}
-
 /* Browsers ask for it. */
 static void
 h_favicon(struct req *r)
@@ -107,8 +90,8 @@ static const struct route routes[] = {
     { M_PUT,    "/v1/reverse/daemon/*rest", h_proxy_reverse,              R_PUB },
     { M_POST,   "/v1/reverse/daemon/*rest", h_proxy_reverse,              R_PUB },
     { M_DELETE, "/v1/reverse/daemon/*rest", h_proxy_reverse,              R_PUB },
-    { M_POST,   "/v1/cluster/join-by-admin", h_later_lifecycle,           R_PUB },
-    { M_DELETE, "/v1/cluster/daemon/:sid",   h_proxy_daemon_delete,       R_PUB },
+    { M_POST,   "/v1/cluster/join-by-admin", h_proxy_join,                R_PUB },
+    { M_DELETE, "/v1/cluster/daemon/:sid",   h_proxy_daemon_delete,       R_PUB | R_CONTROL },
     { M_POST,   "/v1/rebalance",             h_proxy_reb_finished,        R_CONTROL | R_INTRA },
     { M_GET,    "/v1/ic",                    h_proxy_ic_get,              R_CONTROL | R_INTRA },
     { M_POST,   "/v1/ic",                    h_proxy_ic_post,             R_CONTROL | R_INTRA },
@@ -136,7 +119,7 @@ proxy_start(struct node *n, struct err *e)
     p->reb = reb_done_new();
     n->priv = p;
     n->can_rebalance = true;
-    return 0;
+    return fiber_spawn(run_loop(n->run, 0), "life", life_tick, n);
 }
 
 static void

@@ -4,6 +4,7 @@
 #define PROXY_PROXY_IMPL_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "base/hmap.h"
 #include "core/node.h"
@@ -16,6 +17,8 @@ struct proxy {
     struct hmap     summaries; /* by job id */
     struct reb_done *reb;      /* reb.c: who has finished the rebalance that runs; mtx */
     struct ic      *ic;        /* what is known of jobs: ic.h */
+    _Atomic bool    membership; /* an administrator's change of it is under way */
+    _Atomic bool    settling, settle_again; /* life.c: its fiber runs; and is to look once more */
 };
 
 static inline struct proxy *
@@ -73,6 +76,14 @@ void list_objects(struct req *r, struct str name, const struct json_t *value);
 void summary_get(struct req *r, struct str name, const struct json_t *value);
 void summary_head(struct req *r, const struct bck *b, struct str prefix, struct str uuid);
 void summaries_free(struct proxy *p);
+/* life.c */
+void act_leave(struct req *r, struct actmsg *m);
+void act_rm_unsafe(struct req *r, struct actmsg *m);
+void act_stop_maintenance(struct req *r, struct actmsg *m);
+void act_cluster_end(struct req *r, struct actmsg *m);
+void h_proxy_join(struct req *r);
+void h_proxy_daemon_delete(struct req *r);
+void life_tick(void *arg); /* a fiber, for as long as the node lives; arg: the node */
 /* cluster.c */
 void h_proxy_cluster_get(struct req *r);
 void h_proxy_cluster_put(struct req *r);
