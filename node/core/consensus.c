@@ -1402,7 +1402,7 @@ recover_write(struct raftlog *l, struct str state, uint32_t epoch, struct err *e
 int
 cons_recover(const char *dir, const char *id, struct str state, uint32_t epoch, struct err *e)
 {
-    auto_free char *old = xasprintf("%s.before-epoch-%" PRIu32, dir, epoch), *lock = xasprintf("%s/lock", dir);
+    auto_free char *old = xasprintf("%s.before-epoch-%" PRIu32, dir, epoch);
     struct raftlog *l = NULL;
     struct stat     st;
     int             rc;

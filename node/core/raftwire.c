@@ -476,6 +476,13 @@ le64_get(const char *p)
     return le64toh(v);
 }
 
+/* "v:" or "w:", and the id of a node. */
+static bool
+addr_ok(const char *p, size_t n)
+{
+    return n > 2 && n <= RAFT_ADDR_MAX && (p[0] == 'v' || p[0] == 'w') && p[1] == ':';
+}
+
 int
 raftconf_decode(struct str s, struct raft_configuration *c)
 {
@@ -492,7 +499,7 @@ raftconf_decode(struct str s, struct raft_configuration *c)
         const char *nul = end - p > 8 ? memchr(p + 8, '\0', (size_t)(end - p) - 8) : NULL;
         uint64_t    id;
 
-        if (nul == NULL || nul + 1 == end || nul == p + 8 || nul - (p + 8) > RAFT_ADDR_MAX || (unsigned char)nul[1] > RAFT_SPARE)
+        if (nul == NULL || nul + 1 == end || !addr_ok(p + 8, (size_t)(nul - p) - 8) || (unsigned char)nul[1] > RAFT_SPARE)
             goto corrupt;
         id = le64_get(p);
         if (id == 0 || raft_configuration_add(c, id, p + 8, (unsigned char)nul[1]) != 0)
