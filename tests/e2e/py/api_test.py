@@ -321,10 +321,10 @@ def features_of_later_issues_are_501_and_named():
             ("POST", "/v1/buckets/" + b, act("rechunk", {}), "rechunk"), ("POST", "/v1/buckets/" + b, act("index-shard", {}), "shard"),
             ("POST", "/v1/buckets/" + b, act("create-inventory", {}), "inventory"), ("PUT", "/v1/buckets/" + b, act("archive", {}), "archive"),
             ("DELETE", "/v1/buckets/" + b, act("delete-listrange", {}), "multi-object"), ("GET", "/v1/buckets/" + b, act("summary-shard", {}), "shard"),
-            ("PUT", "/v1/cluster", act("start", {"Kind": "warm-up-metadata", "Bck": {"name": b}}), "load-lom-cache"), ("PUT", "/v1/cluster", act("shutdown"), "shutdown"),
-            ("PUT", "/v1/cluster", act("start-maintenance", {}), "lifecycle"), ("PUT", "/v1/cluster/attach?what=remote", None, "remote"),
+            ("PUT", "/v1/cluster", act("start", {"Kind": "warm-up-metadata", "Bck": {"name": b}}), "load-lom-cache"),
+            ("PUT", "/v1/cluster/attach?what=remote", None, "remote"),
             ("PUT", "/v1/cluster/enable-bend/aws", None, "backend"), ("PUT", "/v1/cluster/load-x509", None, "certificates"),
-            ("POST", "/v1/cluster/join-by-admin", {}, "join"), ("GET", "/v1/etl", None, "ETL"), ("POST", "/v1/download", {}, "download"),
+            ("GET", "/v1/etl", None, "ETL"), ("POST", "/v1/download", {}, "download"),
             ("POST", "/v1/sort", {}, "dsort"), ("GET", "/v1/ml/moss/" + b, {}, "get-batch"), ("GET", "/s3/" + b, None, "S3"),
             ("POST", "/v1/tokens", None, "tokens"), ("GET", "/v1/buckets/" + b, act("list", {"flags": "8"}), "archive")):
         expect(ask(method, path, body), 501, text, "ErrNotImpl")

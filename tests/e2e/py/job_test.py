@@ -301,7 +301,9 @@ def a_stopped_job_ends_everywhere():
             s = over(jid, node)
             same((s["aborted"], s["err"]), (True, "user abort"))
         for s in within(10, lambda: (lambda g: g if all(x[0]["end-time"][0] == "2" for x in g.values()) else None)(snaps(id=jid)), "all ended").values():
-            same((s[0]["aborted"], s[0]["abort-err"], s[0]["is_idle"]), (True, "user abort", True))
+            same((s[0]["aborted"], s[0]["is_idle"]), (True, True))
+            # the stop of the centre, which heard of it from the first target, may come before the client's own
+            same(s[0]["abort-err"] in ("user abort", "IC(notifications) abort"), True, s[0]["abort-err"])
         same(len(names(b)) < 4000, True)
         expect(stop(ID=jid), 200)
         expect(stop(ID="AAAAAAAAA"), 200)
