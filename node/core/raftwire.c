@@ -429,7 +429,7 @@ raftwire_get(struct str s, struct raftwire *w)
     struct rd r = { s.p + RAFTWIRE_HEAD, s.p + s.n, false };
 
     memset(w, 0, sizeof(*w));
-    if (raftwire_len(s.p, s.n) != s.n || be64_get(s.p + HASH_AT) != wire_hash(s.p, s.n - RAFTWIRE_HEAD))
+    if (s.n == 0 || raftwire_len(s.p, s.n) != s.n || be64_get(s.p + HASH_AT) != wire_hash(s.p, s.n - RAFTWIRE_HEAD))
         return -AIS_E_CORRUPT;
     w->m.type = (uint8_t)s.p[5];
     w->epoch = be32_get(s.p + 8);

@@ -314,7 +314,7 @@ def within(what, cond, limit):
                 return last
         except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as e:
             last = e
-        time.sleep(0.1)
+        time.sleep(0.05)
     raise AssertionError(f"not within {limit} s: {what} (last: {last!r})")
 
 
@@ -365,12 +365,12 @@ def torture(net, args):
         shape = first[turn] if turn < len(first) else rng.choice(SHAPES)
         turn += 1
         print(f"# {time.strftime('%H:%M:%S')} {shape(net, rng)}", flush=True)
-        time.sleep(rng.choice([1.5, 4, 7]))
+        stop.wait(rng.choice([1.5, 4, 7]))
         net.heal()
-        time.sleep(rng.choice([0.5, 2, 4]))
+        stop.wait(rng.choice([0.5, 2, 4]))
         died = [i for i, p in net.procs.items() if p.poll() is not None]
         assert not died, f"nodes ended: {died}"
-    time.sleep(1)
+    stop.wait(1)
     stop.set()
     for t in threads:
         t.join(3 * TIMEOUT)

@@ -175,8 +175,12 @@ a_long_chain_folds_and_forgets_nobody(void **state)
     assert_int_equal(RMD_CHAIN_MAX, r->nchain);
     n = rmd_former(r, &old_bck, STR_LIT("x"), "", out, 256);
     assert_int_equal(RMD_CHAIN_MAX + 3, n);
-    for (unsigned i = 0; i < n; i++)
-        seen[atoi(out[i]->id + 6)] = true;
+    for (unsigned i = 0; i < n; i++) {
+        uint64_t at;
+
+        assert_true(str_u64(str_z(out[i]->id + 6), &at));
+        seen[at] = true;
+    }
     for (unsigned i = 0; i < n; i++)
         assert_true(seen[i]);
     rmd_put(r);
