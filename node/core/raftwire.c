@@ -316,7 +316,7 @@ rd_append(struct rd *r, struct raft_append_entries *a)
     a->leader_commit = rd_index(r);
     n = rd32(r);
     if (r->bad || (a->prev_log_index == 0) != (a->prev_log_term == 0) || a->prev_log_term > a->term ||
-        a->leader_commit > a->prev_log_index + n) {
+        a->prev_log_index > INDEX_MAX - n || a->leader_commit > a->prev_log_index + n) {
         r->bad = true;
         return;
     }
