@@ -21,7 +21,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include "base/beneath.h"
 #include "base/util.h"
 #include "codec/jw.h"
 #include "run/disk.h"
@@ -50,7 +52,7 @@ struct promote {
 
 /* --- finding the files: in the offload pool --- */
 
-static int scan_dir(struct promote *p, const char *dir, unsigned depth);
+static int scan_dir(struct promote *p, int fd, const char *dir, unsigned depth);
 
 static int
 scan_add(struct promote *p, const char *path)
@@ -63,36 +65,44 @@ scan_add(struct promote *p, const char *path)
     return sbuf_ok(&p->files) ? 0 : -AIS_E_TOOBIG;
 }
 
+/* Through the folder's descriptor: whatever becomes of its path meanwhile. */
 static int
-scan_entry(struct promote *p, const char *dir, const struct dirent *de, unsigned depth)
+scan_entry(struct promote *p, int dirfd, const char *dir, const struct dirent *de, unsigned depth)
 {
     auto_free char *path = NULL;
     struct stat     st;
+    int             fd;
 
     if (strcmp(de->d_name, ".") == 0 || strcmp(de->d_name, "..") == 0)
         return 0;
-    path = xasprintf("%s/%s", dir, de->d_name);
-    if (lstat(path, &st) != 0)
+    if (fstatat(dirfd, de->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0)
         return errno == ENOENT ? 0 : err_from_errno(errno);
-    if (S_ISDIR(st.st_mode))
-        return p->recursive ? scan_dir(p, path, depth + 1) : 0;
-    return S_ISREG(st.st_mode) ? scan_add(p, path) : 0;
+    path = xasprintf("%s/%s", dir, de->d_name);
+    if (S_ISREG(st.st_mode))
+        return scan_add(p, path);
+    if (!S_ISDIR(st.st_mode) || !p->recursive)
+        return 0;
+    fd = openat(dirfd, de->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT || errno == ELOOP || errno == ENOTDIR ? 0 : err_from_errno(errno);
+    return scan_dir(p, fd, path, depth + 1);
 }
 
+/* Takes fd. */
 static int
-scan_dir(struct promote *p, const char *dir, unsigned depth)
+scan_dir(struct promote *p, int fd, const char *dir, unsigned depth)
 {
     const struct dirent *de;
-    DIR                 *d;
+    DIR                 *d = depth > DEPTH_MAX ? NULL : fdopendir(fd);
     int                  rc = 0;
 
-    if (depth > DEPTH_MAX)
-        return -AIS_E_TOOBIG;
-    d = opendir(dir);
-    if (d == NULL)
-        return err_from_errno(errno);
+    if (d == NULL) {
+        rc = depth > DEPTH_MAX ? -AIS_E_TOOBIG : err_from_errno(errno);
+        close(fd);
+        return rc;
+    }
     for (errno = 0; rc == 0 && (de = readdir(d)) != NULL; errno = 0)
-        rc = scan_entry(p, dir, de, depth);
+        rc = scan_entry(p, fd, dir, de, depth);
     if (rc == 0 && errno != 0)
         rc = err_from_errno(errno);
     closedir(d);
@@ -106,27 +116,28 @@ scan(void *arg)
     struct promote *p = arg;
     char            real[PATH_MAX];
     struct stat     st;
+    int             fd;
 
     if (realpath(p->src, real) == NULL) {
         p->rc = errno == ENOENT ? 0 : err_from_errno(errno);
         return;
     }
-    if (!str_starts(str_z(real), STR_LIT(PROMOTE_ROOT)) || (real[sizeof(PROMOTE_ROOT) - 1] != '/' &&
-                                                             real[sizeof(PROMOTE_ROOT) - 1] != '\0')) {
-        p->rc = -AIS_E_FORBIDDEN;
-        return;
-    }
-    if (lstat(real, &st) != 0) {
-        p->rc = err_from_errno(errno);
+    fd = beneath_open(PROMOTE_ROOT, real, O_RDONLY | O_NONBLOCK);
+    if (fd < 0 || fstat(fd, &st) != 0) {
+        p->rc = fd == -EXDEV || fd == -ELOOP ? -AIS_E_FORBIDDEN : err_from_errno(fd < 0 ? -fd : errno);
+        fd_close(&fd);
         return;
     }
     str_copyz(str_z(real), p->src, sizeof(p->src));
     p->found = true;
     p->is_dir = S_ISDIR(st.st_mode);
-    if (p->is_dir)
-        p->rc = scan_dir(p, real, 0);
-    else if (S_ISREG(st.st_mode))
+    if (p->is_dir) {
+        p->rc = scan_dir(p, fd, real, 0);
+        return;
+    }
+    if (S_ISREG(st.st_mode))
         p->rc = scan_add(p, real);
+    fd_close(&fd);
 }
 
 /* --- one file --- */
@@ -146,23 +157,57 @@ object_name(const struct promote *p, const char *path, struct arena *a)
     return arena_printf(a, "%s%s", p->obj, base);
 }
 
+struct at {
+    const char *path;
+    int         rc; /* a descriptor, 0, or -errno */
+};
+
+static void
+open_at(void *arg)
+{
+    struct at *at = arg;
+
+    at->rc = beneath_open(PROMOTE_ROOT, at->path, O_RDONLY | O_NONBLOCK);
+}
+
+static void
+unlink_at(void *arg)
+{
+    struct at *at = arg;
+
+    at->rc = beneath_unlink(PROMOTE_ROOT, at->path);
+}
+
 static int
 promote_open(const char *path, uint64_t *size, struct err *e)
 {
+    struct at   at = { .path = path };
     struct stat st;
-    int         fd = disk_open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0), rc;
+    int         rc;
 
-    if (fd < 0)
-        return fd == -AIS_E_NOENT ? fd : err_set(e, -fd, "failed to open %s: %s", path, err_text(fd));
-    rc = disk_fstat(fd, &st);
+    offload(open_at, &at);
+    if (at.rc < 0) {
+        rc = err_from_errno(-at.rc);
+        return rc == -AIS_E_NOENT ? rc : err_set(e, -rc, "failed to open %s: %s", path, err_text(rc));
+    }
+    rc = disk_fstat(at.rc, &st);
     if (rc == 0 && !S_ISREG(st.st_mode))
         rc = err_set(e, AIS_E_BADREQ, "%s is not a regular file", path);
     if (rc < 0) {
-        disk_close(&fd);
+        disk_close(&at.rc);
         return rc;
     }
     *size = (uint64_t)st.st_size;
-    return fd;
+    return at.rc;
+}
+
+static int
+promote_unlink(const char *path)
+{
+    struct at at = { .path = path };
+
+    offload(unlink_at, &at);
+    return at.rc < 0 ? err_from_errno(-at.rc) : 0;
 }
 
 /* 1: stored, *size bytes; 0: not needed, or another target's. */
@@ -189,7 +234,7 @@ promote_file(const struct promote *p, const struct copier *c, const struct bck *
     rc = file_copy_to(c, fd, *size, b, name, e);
     disk_close(&fd);
     if (rc == 0 && p->delete_src)
-        rc = disk_unlink(path);
+        rc = promote_unlink(path);
     return rc < 0 ? rc : 1;
 }
 
