@@ -302,7 +302,8 @@ pgroup_take(struct cons *c, size_t *bytes)
     return g;
 }
 
-static void
+/* True: the queue is shorter now. */
+static bool
 pgroup_start(struct cons *c)
 {
     struct raft_buffer bufs[GROUP_MAX];
@@ -313,13 +314,13 @@ pgroup_start(struct cons *c)
 
     if (!c->ready || c->cur != NULL || c->xfer != NULL || c->transferring || STAILQ_EMPTY(&c->props) ||
         c->raft.commit_index < last_index(c))
-        return;
+        return false;
     g = pgroup_take(c, &bytes);
     rc = raftlog_reserve(c->log, bytes);
     if (rc < 0) {
         pgroup_fail(g, -rc, err_text(rc));
         free(g);
-        return;
+        return true;
     }
     for (i = 0; i < g->n; i++) {
         bufs[i].len = g->p[i]->cmd.n;
@@ -338,6 +339,7 @@ pgroup_start(struct cons *c)
         pgroup_fail(g, AIS_E_INTERNAL, raft_strerror(rc));
         free(g);
     }
+    return true;
 }
 
 /* --- the state machine --- */
@@ -559,6 +561,8 @@ settle(struct cons *c, bool flush)
         again = false;
         if (c->up && (c->io.broken != 0 || c->raft.state == RAFT_UNAVAILABLE))
             cons_down(c);
+        if (c->up)
+            raftio_conf_settled(&c->raft);
         if (c->lead_term != 0 && (!raft_leads(c) || c->raft.current_term != c->lead_term))
             lead_lost(c);
         if (raft_leads(c) && c->lead_term == 0)
@@ -1047,12 +1051,8 @@ cons_step(struct cons *c, int64_t now, struct wjobs *batch)
     settle(c, true);
     reconcile(c);
     settle(c, true);
-    while (!STAILQ_EMPTY(&c->props)) {
-        pgroup_start(c);
+    while (pgroup_start(c))
         settle(c, true);
-        if (c->cur != NULL || !c->ready)
-            break;
-    }
     lost_settle(c);
     publish(c);
 }
@@ -1066,9 +1066,26 @@ cons_work(void *ctx, struct wjobs *batch)
 }
 
 /* --- public --- */
+/* No step comes any more. What waits is told so; nothing is written. */
 static void
-cons_free(struct cons *c)
+cons_end(struct cons *c)
 {
+    c->closing = true;
+    if (c->up) {
+        c->up = false;
+        raft_close(&c->raft, on_closed);
+    }
+    pgroup_lost(c);
+    while (!TAILQ_EMPTY(&c->lost)) {
+        struct pgroup *g = TAILQ_FIRST(&c->lost);
+
+        TAILQ_REMOVE(&c->lost, g, link);
+        pgroup_fail(g, AIS_E_CANCELED, "the node stops");
+        free(g);
+    }
+    props_fail(c, AIS_E_CANCELED, "the node stops");
+    if (c->xfer != NULL)
+        xfer_done(c, AIS_E_CANCELED, "the node stops");
     raftio_fini(&c->io);
     raftlog_close(c->log);
     pthread_mutex_destroy(&c->mtx);
@@ -1116,13 +1133,13 @@ cons_begin(struct cons *c, struct err *e)
     return 0;
 }
 
-int
-cons_open(const struct cons_conf *conf, struct cons **out, struct err *e)
+/* All of it but the thread. */
+static int
+cons_new(const struct cons_conf *conf, int64_t now, struct cons **out, struct err *e)
 {
     struct cons *c = xcalloc(1, sizeof(*c));
     int          rc;
 
-    ASSERT_MAY_BLOCK();
     ASSERT(or_default(conf->lease_ms, LEASE_MS) < or_default(conf->election_ms, ELECTION_MS));
     c->conf = *conf;
     c->conf.dir = xstrdup(conf->dir);
@@ -1131,6 +1148,7 @@ cons_open(const struct cons_conf *conf, struct cons **out, struct err *e)
     MUST(pthread_mutex_init(&c->mtx, NULL));
     STAILQ_INIT(&c->props);
     TAILQ_INIT(&c->lost);
+    c->change.data = c;
     c->fsm = (struct raft_fsm){ .version = 1, .data = c, .apply = fsm_apply, .snapshot = fsm_snapshot, .restore = fsm_restore };
     rc = raftlog_open(conf->dir, c->id, &c->log, e);
     if (rc == 0) {
@@ -1138,19 +1156,33 @@ cons_open(const struct cons_conf *conf, struct cons **out, struct err *e)
         c->io.ctx = conf->node;
         c->io.send = conf->send;
         c->io.timeout_ns = MSEC_NS(or_default(conf->election_ms, ELECTION_MS));
-        c->io.now = c->ticked = clock_mono();
+        c->io.now = c->ticked = now;
         rc = cons_begin(c, e);
-    }
-    if (rc == 0) {
-        publish(c);
-        rc = worker_new(conf->run, "consensus", cons_work, c, TICK, &c->worker);
     }
     if (rc < 0) {
         err_fill(e, rc);
-        if (c->up)
-            raft_close(&c->raft, on_closed);
-        cons_free(c);
+        cons_end(c);
         return rc;
+    }
+    publish(c);
+    *out = c;
+    return 0;
+}
+
+int
+cons_open(const struct cons_conf *conf, struct cons **out, struct err *e)
+{
+    struct cons *c;
+    int          rc;
+
+    ASSERT_MAY_BLOCK();
+    rc = cons_new(conf, clock_mono(), &c, e);
+    if (rc < 0)
+        return rc;
+    rc = worker_new(conf->run, "consensus", cons_work, c, TICK, &c->worker);
+    if (rc < 0) {
+        cons_end(c);
+        return err_fill(e, rc);
     }
     *out = c;
     return 0;
@@ -1162,23 +1194,7 @@ cons_close(struct cons *c)
     if (c == NULL)
         return;
     worker_free(c->worker);
-    c->closing = true;
-    if (c->up) {
-        c->up = false;
-        raft_close(&c->raft, on_closed);
-    }
-    pgroup_lost(c);
-    while (!TAILQ_EMPTY(&c->lost)) {
-        struct pgroup *g = TAILQ_FIRST(&c->lost);
-
-        TAILQ_REMOVE(&c->lost, g, link);
-        pgroup_fail(g, AIS_E_CANCELED, "the node stops");
-        free(g);
-    }
-    props_fail(c, AIS_E_CANCELED, "the node stops");
-    if (c->xfer != NULL)
-        xfer_done(c, AIS_E_CANCELED, "the node stops");
-    cons_free(c);
+    cons_end(c);
 }
 
 bool

@@ -443,7 +443,7 @@ sane(const struct raftio *io, const struct raftwire *w)
     case RAFT_IO_INSTALL_SNAPSHOT:
         return r->state != RAFT_LEADER || w->m.install_snapshot.term != term;
     case RAFT_IO_REQUEST_VOTE:
-        return io->now >= io->vote_after && w->m.request_vote.candidate_id == w->from;
+        return (io->now >= io->vote_after || w->m.request_vote.disrupt_leader) && w->m.request_vote.candidate_id == w->from;
     case RAFT_IO_REQUEST_VOTE_RESULT:
         return r->state != RAFT_CANDIDATE || !r->candidate_state.in_pre_vote || !w->m.request_vote_result.vote_granted ||
                w->m.request_vote_result.term <= term + 1;
@@ -633,6 +633,15 @@ raftio_lease(const struct raftio *io, int64_t lease_ns)
     if (n == 1 && at[0] == (uint64_t)io->now)
         return INT64_MAX;
     return n > 0 && at[n / 2] > 0 ? (int64_t)at[n / 2] + lease_ns : 0;
+}
+
+void
+raftio_conf_settled(struct raft *r)
+{
+    uint64_t at = r->configuration_uncommitted_index;
+
+    if (at != 0 && (at <= r->last_applied || at > raft_last_index(r)))
+        r->configuration_uncommitted_index = 0;
 }
 
 void

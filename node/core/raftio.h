@@ -7,7 +7,8 @@
  * heeded. A voter that heeded a leader at time t refuses its vote until t + the election timeout; so while a majority heeded messages
  * sent at t or later, nobody else is elected before t + that timeout, and the leader may act alone until a little earlier. A voter that
  * has just started does not know whom it heeded: it withholds its vote for one timeout. "Disrupt" votes, which a leader asks for when it
- * hands over, count only in the term that follows the one of the hand-over, whose leader has given up its lease for good.
+ * hands over, count only in the term that follows the one of the hand-over, whose leader has given up its lease for good; nobody can be
+ * bound to an older one, so they are given at once.
  *
  * What is mended here (in libraft's terms):
  *  - an answer to an append never claims more than the append covered (an old tail behind it is not a match);
@@ -15,6 +16,7 @@
  *  - a failed write closes libraft and starts it again from the disk: a leader that took back an entry that it had sent already would
  *    put another one at the same index in the same term;
  *  - configurations that are rolled back are looked up here: libraft forgets them with a snapshot and at a restart;
+ *  - one that was not committed yet when a snapshot came does not block later ones for good;
  *  - a group of one is elected in a new term at every start;
  *  - an entry of a higher term where a snapshot ends is not the snapshot's.
  *
@@ -68,6 +70,8 @@ void raftio_lead(struct raftio *io);
 /* Until when a majority is bound to this leader, as lease_ns says; 0 = it is not; INT64_MAX = it is the only voter. */
 int64_t raftio_lease(const struct raftio *io, int64_t lease_ns);
 uint64_t raftio_acked(const struct raftio *io, uint64_t sid); /* when the newest message that it heeded was sent; 0 = none */
+/* What a snapshot has overtaken waits for no commit any more. */
+void raftio_conf_settled(struct raft *r);
 /* Give up leadership by going on to the next term. */
 void raftio_step_down(struct raftio *io);
 /* Term of the entry at index, as libraft's log has it; 0 = it has none. */

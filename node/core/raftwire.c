@@ -357,12 +357,12 @@ static void
 rd_vote(struct rd *r, struct raft_request_vote *v)
 {
     v->term = rd_term(r);
-    v->candidate_id = rd_term(r);
+    v->candidate_id = rd64(r); /* any number but 0 */
     v->last_log_index = rd_index(r);
     v->last_log_term = rd_index(r);
     v->disrupt_leader = rd_bool(r);
     v->pre_vote = rd_bool(r);
-    if (v->last_log_term > v->term)
+    if (v->last_log_term > v->term || v->candidate_id == 0)
         r->bad = true;
 }
 
