@@ -466,8 +466,10 @@ frame_load(struct raftlog *l, struct loading *g, const char *p, struct err *e)
 
     if (index == 0 || index > l->last + 1)
         return err_set(e, AIS_E_CORRUPT, "entries %" PRIu64 " to %" PRIu64 " are missing", l->last + 1, index - 1);
-    if (index < g->start)
-        return err_set(e, AIS_E_CORRUPT, "entry %" PRIu64 " is before the log", index);
+    if (index < g->start) { /* the file of what this frame replaced is gone: it was older than the snapshot */
+        loading_trim(g, 0);
+        g->start = index;
+    }
     loading_trim(g, index - g->start);
     confs_drop(l, index);
     for (i = 0; i < count; i++, index++) {

@@ -320,6 +320,26 @@ a_snapshot_lets_old_files_go_but_keeps_what_trails(void **state)
     expect(f, 101, 1, "more");
 }
 
+/* Entry 4 is replaced when its file is full already; then that file goes, and the next one begins with an entry that is not its first. */
+static void
+a_file_may_begin_with_what_replaced_the_end_of_an_older_one(void **state)
+{
+    struct fixture *f = *state;
+
+    put(f, 2, 1, "two");
+    put(f, 3, 1, "three");
+    put(f, 4, 1, "four");
+    snap(f, 3, 1, 1);
+    raftlog_truncate(f->l, 4);
+    for (uint64_t i = 4; i <= 9; i++)
+        put(f, i, 2, "again");
+    snap(f, 8, 2, 2);
+    assert_int_equal(0, fx_reopen(f));
+    assert_int_equal(8, f->snap->index);
+    expect(f, 4, 2, "again");
+    expect(f, 9, 2, "again");
+}
+
 static void
 a_snapshot_from_elsewhere_replaces_the_log(void **state)
 {
@@ -437,6 +457,7 @@ main(void)
         T(a_frame_from_an_earlier_index_replaces_what_was_there),
         T(a_configuration_that_is_replaced_gives_way_to_the_one_before),
         T(a_snapshot_lets_old_files_go_but_keeps_what_trails),
+        T(a_file_may_begin_with_what_replaced_the_end_of_an_older_one),
         T(a_snapshot_from_elsewhere_replaces_the_log),
         T(a_snapshot_from_elsewhere_survives_a_kill_before_its_log),
         T(a_log_that_ends_before_its_own_snapshot_is_refused),
