@@ -444,7 +444,7 @@ msg_versions_read(const json_t *j, uint64_t vers[MI_COUNT])
 void
 msg_meta_json(struct node *n, struct jw *w, const struct mset *m, unsigned items)
 {
-    struct cons_fence f = node_fence(n);
+    struct cons_fence f = primary_fence(n); /* not the newest that it has heard of: this is what it says itself */
     int               i;
 
     jw_key(w, "fence");
@@ -557,8 +557,10 @@ msg_meta_adopt(struct node *n, struct str body, int64_t asked_at, struct err *e)
             rc = adopt(n, p.m, p.have, f, e);
         lease_learn(n->lease, p.j, asked_at);
     }
-    if (rc == 0)
+    if (rc == 0) {
         cluster_up_learn(n, p.j);
+        voter_learn(n, p.j);
+    }
     json_decref(p.j);
     mset_put(p.m);
     mset_put(cur);
@@ -674,6 +676,7 @@ member_new(struct node *n, const struct node_opts *o, struct mset *cur, struct c
     TAILQ_INIT(&m->waits);
     waitq_init(&m->persist_q);
     waitq_init(&m->naps);
+    fmutex_init(&m->lead_mtx);
     n->member = m;
     n->lease = lease_new();
     lease_map(n->lease, cur->smap, cur->rmd);
@@ -726,9 +729,11 @@ member_free(struct node *n)
     if (m == NULL)
         return;
     peers_free(n);
+    voter_close(n);
     mset_put(m->cur);
     json_decref(m->conf_override);
     json_decref(m->conf_transient);
+    mset_put(m->boot);
     cstate_free(m->cstate);
     pthread_mutex_destroy(&m->mtx);
     free(m);

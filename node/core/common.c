@@ -550,6 +550,7 @@ const struct route node_common_routes[] = {
     { M_POST,   "/v1/auth/hello",           h_auth_hello,           R_CONTROL | R_DATA | R_EARLY | R_NOFENCE | R_STREAM },
     { M_POST,   "/v1/auth/prove",           h_auth_prove,           R_CONTROL | R_DATA | R_EARLY | R_NOFENCE | R_STREAM },
     { M_GET,    "/v1/stream/:name",         h_node_stream,          R_DATA | R_INTRA },
+    { M_POST,   "/v1/raft",                 h_node_raft,            R_CONTROL | R_INTRA | R_EARLY | R_NOFENCE },
     { M_PUT,    "/v1/metasync",             h_node_metasync,        R_CONTROL | R_INTRA | R_EARLY },
     { M_POST,   "/v1/cluster/autoreg",      h_node_autoreg,         R_CONTROL | R_INTRA | R_EARLY | R_NOFENCE },
     { M_POST,   "/v1/cluster/keepalive",    h_node_keepalive,       R_CONTROL | R_INTRA | R_EARLY | R_NOFENCE },

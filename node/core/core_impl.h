@@ -57,7 +57,22 @@ struct member {
     _Atomic bool      dirty_fence;
     struct waitq      persist_q, naps;          /* control loop only */
 
-    struct cstate    *cstate;  /* proxies that are voters */
+    /* voters.c, primary.c: proxies that may lead, and a target that is witness */
+    struct cstate    *cstate;                   /* what the log says; before n->cons is there */
+    struct mailq     *mail;                     /* messages of the log to other voters */
+    _Atomic bool      vote_asked;               /* the primary wants this node to be a voter */
+    bool              lead_told;                /* under mtx: the log says that this node leads ... */
+    struct cons_fence lead;                     /* under mtx: ... or led last, in this term; epoch 0 = never */
+    _Atomic bool      leads;                    /* and it has adopted what it leads with: it is primary */
+    struct fmutex     lead_mtx;                 /* control loop: one turn of events at a time */
+    bool              acting;                   /* lead_mtx: this node is primary, or about to be, in acting_term */
+    uint64_t          acting_term;
+    bool              adopted, watching;        /* lead_mtx: a first set was adopted; control loop: startup_watch runs */
+    struct mset      *boot;                     /* what a new log begins with, and which items of it; NULL = not new */
+    unsigned          boot_have;
+    char              prefer[NODE_ID_MAX + 1];  /* under mtx: the proxy that is to be primary next */
+    struct cons_server want[CONS_VOTERS];       /* under mtx: what the log was told last */
+    unsigned          nwant;
     unsigned          ntargets;
     bool              skip_startup;
     _Atomic bool      standby;                  /* not a member: waits for an administrator */
@@ -79,7 +94,9 @@ bool member_stopping(struct node *n);
 /* Sleep on the control loop; ends early when the node stops. */
 void member_nap(struct node *n, int64_t ns);
 
-/* Does this node lead, so surely that it may grant leases and judge others? */
+/* Is this node primary? Cheap; any thread. Not for ever: what matters is checked by the log, by fences and by leases. */
+bool node_leads(const struct node *n);
+/* Does it lead so surely that it may grant leases and judge others? */
 bool node_may_grant(const struct node *n);
 
 /* Fence: is (f) older than what this node knows? Newer ones are learnt. */
@@ -96,6 +113,7 @@ int adopt(struct node *n, struct mset *m, unsigned items, struct cons_fence f, s
 int adopt_first(struct node *n, struct mset *m, struct err *e);
 /* The effective configuration changed for this node alone: publish again. May park. */
 int adopt_conf_again(struct node *n);
+int ask_primary(struct node *n, const char *url, struct arena *mem, struct snode *to, char uuid[40], struct err *e);
 struct cluster_conf *conf_effective(struct node *n, const struct mset *m); /* new */
 
 /* Primary: bring every node to what is adopted here; wait for those that can be reached, at most timeout.max_keepalive. */
@@ -105,6 +123,7 @@ void peers_kick(struct node *n);   /* something newer: control loop */
 void peers_announce(struct node *n); /* the cluster's state changed, its metadata did not: tell everybody. Control loop */
 void peers_cancel(struct node *n); /* pushes under way end early. Control loop */
 void peers_free(struct node *n);
+void peers_reset(struct node *n);  /* this node is primary from now on, and knows nothing of the others. Control loop */
 /* said: the message, for what it reports of leases. Any thread. */
 void peer_heard(struct node *n, struct str id, const uint64_t vers[MI_COUNT], const struct json_t *said);
 unsigned peers_missing(struct node *n); /* targets of the map that have not been heard from since start */
@@ -113,11 +132,36 @@ void peers_judge(void *arg);       /* fiber: marks the dead, and those that are 
 
 /* Join and keepalive of everybody but the primary: a fiber. */
 void join_loop(void *arg);
-/* Primary: watch until the cluster counts as started. */
-void startup_watch(void *arg);
-/* Open the log and lead. stored, have: what lies in the configuration directory, for a log that is new. Blocks. */
-int  primary_start(struct node *n, struct mset *stored, unsigned have, struct err *e);
-bool primary_decide(struct node *n, const struct mset *m, bool has_log); /* internals.md 3.5; blocks */
+/* --- primary.c --- */
+/* May this node begin a cluster of its own, when it has no log? internals.md 3.5; blocks. */
+bool primary_decide(struct node *n, const struct mset *m, bool has_log);
+/*
+ * Open the log, and when this node leads at once be primary before this returns. stored, have: what lies in the configuration directory, for
+ * a log that is new; begin: a new log may begin a group. Blocks.
+ */
+int  primary_start(struct node *n, struct mset *stored, unsigned have, bool begin, struct err *e);
+/* cons_conf.on_lead; and what it starts, when n->cons was not there yet. Any thread. */
+void primary_on_lead(void *node, bool leading, struct cons_fence fence);
+void primary_kick(struct node *n);
+/* This node stops: somebody else shall lead. Blocks. */
+void primary_leave(struct node *n);
+struct cons_fence primary_fence(struct node *n); /* of the newest term in which this node led */
+
+/* --- voters.c --- */
+int  voter_open(struct node *n, bool begin, struct err *e); /* blocks */
+void voter_close(struct node *n);                           /* after the loops stopped; blocks */
+/* Choose the voters there should be, and say so to the log. While this node is primary; any thread. */
+void voters_review(struct node *n);
+/* In what a node says of itself, and in what it is told. */
+void voter_report(struct node *n, struct jw *w);
+void voter_asked_json(struct node *n, const char *id, struct jw *w);
+void voter_learn(struct node *n, const struct json_t *j);
+/* What peers report: 0 = nothing yet. The peer is marked as wanted (ask). */
+uint64_t peer_sid(struct node *n, const char *id);
+void     peer_ask_vote(struct node *n, const char *id, bool ask);
+bool     peer_vote_asked(struct node *n, const char *id);
+handler_f h_node_raft;
+
 bool url_is_self(const struct node *n, struct str url);
 
 /* Messages about metadata: metasync, and the answers of join and keepalive. */

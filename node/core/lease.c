@@ -325,7 +325,9 @@ lease_in_force(struct node *n)
 bool
 node_may_grant(const struct node *n)
 {
-    return n->cons != NULL && cons_is_leader(n->cons);
+    struct cons *c = n->cons;
+
+    return node_leads(n) && cons_is_leader(c) && cons_lease(c) > clock_mono();
 }
 
 void
@@ -339,6 +341,15 @@ lease_lead(struct lease *l, uint32_t epoch, bool fresh, int64_t now)
     l->ngrantees = 0;
     (void)force_set_locked(l, epoch, 0);
     (void)force_compute_locked(l, now);
+    MUST(pthread_mutex_unlock(&l->mtx));
+}
+
+void
+lease_unlead(struct lease *l)
+{
+    MUST(pthread_mutex_lock(&l->mtx));
+    l->leads = false;
+    l->ngrantees = 0;
     MUST(pthread_mutex_unlock(&l->mtx));
 }
 

@@ -64,6 +64,7 @@ void lease_report(struct lease *l, struct jw *w);
  * every target has adopted comes into force, and in a new recovery epoch nothing is granted.
  */
 void lease_lead(struct lease *l, uint32_t epoch, bool fresh, int64_t now);
+void lease_unlead(struct lease *l); /* it does not lead any more */
 /* These say whether the map in force changed, so that everybody should be told. */
 bool lease_acked(struct lease *l, const char *id, uint64_t smap_ver, int64_t now);
 bool lease_reported(struct lease *l, const struct json_t *j, int64_t now);

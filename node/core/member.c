@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Being a member: finding the primary, joining, keepalives; on the primary: taking nodes in, and when the cluster counts as started.
+ * Being a member: finding the primary, joining, keepalives; on the primary: taking nodes in.
  *
  * A node that starts asks every address it knows for whom the primary is (GET /v1/health?cii=true, on any network), then joins over an
  * authenticated connection to the primary's control network. From then on it reports once a second what it has; the answer brings
@@ -18,6 +18,7 @@
 
 #include "codec/jw.h"
 #include "codec/url.h"
+#include "run/offload.h"
 #include "base/assert.h"
 #include "base/log.h"
 #include "base/util.h"
@@ -27,12 +28,20 @@
 #define KEEPALIVE_MAX  SEC_NS(1)
 #define KEEPALIVE_TRY  3           /* failures before the primary is looked for elsewhere */
 #define CALL_TIMEOUT   SEC_NS(2)
-#define QUIET          MSEC_NS(300) /* a new cluster: no more joins for so long */
-#define MISSING_WAIT   SEC_NS(5)   /* a known cluster: longest wait for targets that do not come back */
 #define MAX_CANDIDATES 16
 #define REPLY_MAX      (128u << 20)
 
 /* --- finding the primary --- */
+bool
+url_is_self(const struct node *n, struct str url)
+{
+    struct url u;
+
+    if (url.n == 0 || url_parse(url, &u) < 0)
+        return false;
+    return nodecfg_is_self(n, u.host, u.port);
+}
+
 static void
 cand_add(char (*cand)[300], unsigned *n, const char *url)
 {
@@ -68,7 +77,7 @@ candidates(struct node *n, char (*cand)[300])
 }
 
 /* Ask one address who is primary: id and control URL into *to. */
-static int
+int
 ask_primary(struct node *n, const char *url, struct arena *mem, struct snode *to, char uuid[40], struct err *e)
 {
     struct hc_req  q = { .method = M_GET, .base = str_z(url), .target = STR_LIT("/v1/health?cii=true"),
@@ -114,6 +123,7 @@ join_body(struct node *n, struct sbuf *b)
     jw_kstrz(&w, "uuid", cur->smap->uuid);
     msg_versions_json(&w, cur);
     lease_report(n->lease, &w);
+    voter_report(n, &w);
     jw_ku64(&w, "flags", atomic_load(&n->flags));
     jw_obj_end(&w);
     mset_put(cur);
@@ -162,6 +172,15 @@ join_round(struct node *n, struct err *e)
     return joined;
 }
 
+/* Whoever leads, or is about to, joins nobody. */
+static bool
+leads(struct node *n)
+{
+    struct cons *c = n->cons;
+
+    return c != NULL && cons_is_leader(c);
+}
+
 static void
 join(struct node *n)
 {
@@ -169,7 +188,7 @@ join(struct node *n)
     struct err e;
 
     err_clear(&e);
-    while (!member_stopping(n)) {
+    while (!member_stopping(n) && !leads(n)) {
         if (join_round(n, &e)) {
             struct views v;
 
@@ -279,6 +298,7 @@ keepalive(struct node *n, struct err *e)
     jw_kstrz(&w, "uuid", cur->smap->uuid);
     msg_versions_json(&w, cur);
     lease_report(n->lease, &w);
+    voter_report(n, &w);
     jw_ku64(&w, "flags", atomic_load(&n->flags));
     jw_obj_end(&w);
     if (cur->smap->primary == NULL)
@@ -306,37 +326,78 @@ keepalive_interval(struct node *n)
     return ns > 0 && ns < KEEPALIVE_MAX ? ns : KEEPALIVE_MAX;
 }
 
+struct voter_job {
+    struct node *n;
+    struct err   e;
+    int          rc;
+};
+
+static void
+voter_job_run(void *arg)
+{
+    struct voter_job *j = arg;
+
+    j->rc = voter_open(j->n, false, &j->e);
+}
+
+/* The primary wants it to be a voter. */
+static bool
+become_voter(struct node *n)
+{
+    struct voter_job j = { .n = n };
+
+    if (n->cons != NULL || !atomic_exchange(&n->member->vote_asked, false))
+        return false;
+    err_clear(&j.e);
+    offload(voter_job_run, &j);
+    if (j.rc < 0)
+        log_error("cannot be a voter", { "error", LZ(j.e.text) });
+    else
+        primary_kick(n); /* it may lead already */
+    return j.rc == 0;
+}
+
+/* True: ask again at once, there is something to be told or to be heard. */
+static bool
+member_turn(struct node *n, unsigned *failures)
+{
+    struct err e;
+    int        rc;
+
+    err_clear(&e);
+    rc = keepalive(n, &e);
+    *failures = rc < 0 ? *failures + 1 : 0;
+    if (rc < 0 && *failures == 1)
+        log_warn("keepalive failed", { "error", LZ(e.text) });
+    if (rc == 0)
+        return become_voter(n);
+    if (rc != -AIS_E_NONODE && rc != -AIS_E_NOTPRIMARY && *failures < KEEPALIVE_TRY)
+        return false;
+    join(n); /* the primary does not know us, or is another one by now */
+    *failures = 0;
+    return true; /* it waits to hear that its map is adopted */
+}
+
 void
 join_loop(void *arg)
 {
     struct node *n = arg;
     unsigned     failures = 0;
-    bool         joined = false;
-    struct err   e;
+    bool         again = false;
 
     n->member->joiner = fiber_self();
     if (!n->member->standby) {
         join(n);
-        joined = true;
+        again = true;
     }
     while (!member_stopping(n)) {
-        int rc;
-
-        if (!joined)
+        if (!again)
             member_nap(n, keepalive_interval(n));
-        joined = false;
-        if (member_stopping(n) || n->member->standby || !(atomic_load(&n->flags) & NODE_NODE_STARTED))
-            continue;
-        err_clear(&e);
-        rc = keepalive(n, &e);
-        failures = rc < 0 ? failures + 1 : 0;
-        if (rc < 0 && failures == 1)
-            log_warn("keepalive failed", { "error", LZ(e.text) });
-        if (rc == -AIS_E_NONODE || failures >= KEEPALIVE_TRY) {
-            join(n); /* the primary does not know us, or is another one by now */
-            joined = true; /* it waits to hear that its map is adopted */
+        again = false;
+        if (leads(n))
             failures = 0;
-        }
+        else if (!member_stopping(n) && !n->member->standby && (atomic_load(&n->flags) & NODE_NODE_STARTED))
+            again = member_turn(n, &failures);
     }
     n->member->joiner = NULL;
     member_fiber_done(n);
@@ -349,7 +410,7 @@ member_request(struct req *r, json_t **body, struct err *e)
 {
     struct node *n = req_node(r);
 
-    if (n->cons == NULL || !(atomic_load(&n->flags) & NODE_NODE_STARTED))
+    if (!node_leads(n) || !(atomic_load(&n->flags) & NODE_NODE_STARTED))
         return err_set(e, AIS_E_NOTPRIMARY, "%s is not primary", n->name);
     return json_read(r->body, body, e);
 }
@@ -383,6 +444,7 @@ reply_meta(struct req *r, const char *to, const uint64_t have[MI_COUNT])
     jw_obj(&w);
     msg_meta_json(n, &w, cur, items);
     grant(n, cur->smap, to, &w);
+    voter_asked_json(n, to, &w);
     jw_obj_end(&w);
     if (sbuf_ok(&b))
         ais_send_json(r, &b);
@@ -529,10 +591,7 @@ h_node_metasync(struct req *r)
     int          rc;
 
     err_clear(&e);
-    if (n->cons != NULL)
-        rc = err_set(&e, AIS_E_CONFLICT, "%s is primary itself", n->name);
-    else
-        rc = msg_meta_adopt(n, r->body, 0, &e);
+    rc = msg_meta_adopt(n, r->body, 0, &e); /* a primary that does not know yet that it is none any more learns it here */
     if (rc < 0) {
         resp_err(r, rc, &e);
         return;
@@ -546,180 +605,4 @@ h_node_metasync(struct req *r)
     mset_put(cur);
     ais_send_json(r, &b);
     sbuf_fini(&b);
-}
-
-/* --- the primary's start --- */
-static bool
-cluster_complete(struct node *n, int64_t began)
-{
-    struct member *m = n->member;
-    struct views   v;
-    int64_t        now = clock_mono(), last, limit;
-    unsigned       active, missing;
-
-    views_get(n, &v);
-    active = v.smap->nactive;
-    limit = v.conf->timeout.startup_time;
-    views_put(&v);
-    MUST(pthread_mutex_lock(&m->mtx));
-    last = m->last_join;
-    MUST(pthread_mutex_unlock(&m->mtx));
-    if (m->skip_startup || now - began > limit)
-        return true;
-    missing = peers_missing(n);
-    if (active == 0)
-        return false;
-    if (missing > 0) /* known from before and not back: those that are do not wait for them for long */
-        return missing < active && now - began > MISSING_WAIT;
-    return m->ntargets > 0 ? active >= m->ntargets : now - last > QUIET;
-}
-
-void
-startup_watch(void *arg)
-{
-    struct node *n = arg;
-    int64_t      began = clock_mono();
-
-    while (!member_stopping(n) && !cluster_complete(n, began))
-        member_nap(n, MSEC_NS(20));
-    if (!member_stopping(n)) {
-        struct views v;
-
-        atomic_store(&n->cluster_mono, clock_mono());
-        atomic_fetch_or(&n->flags, NODE_CLUSTER_STARTED);
-        views_get(n, &v);
-        log_info("cluster started", { "cluster", LZ(v.smap->uuid) }, { "proxies", LU64(v.smap->nproxies) },
-                 { "targets", LU64(v.smap->nactive) }, { "smap", LU64(v.smap->version) },
-                 { "ms", LI64((clock_mono() - n->started_mono) / NSEC_PER_MSEC) });
-        if (v.smap->nactive == 0)
-            log_warn("the cluster has no targets");
-        views_put(&v);
-        peers_announce(n);
-    }
-    member_fiber_done(n);
-}
-
-bool
-url_is_self(const struct node *n, struct str url)
-{
-    struct url u;
-
-    if (url.n == 0 || url_parse(url, &u) < 0)
-        return false;
-    return nodecfg_is_self(n, u.host, u.port);
-}
-
-/* Somebody at the discovery addresses is primary of a running cluster: then this node is not. On a fiber. */
-struct rival {
-    struct node *n;
-    bool         found;
-};
-
-static void
-rival_ask(struct node *n, void *arg)
-{
-    struct rival *x = arg;
-    struct views  v;
-    const char   *urls[2];
-    struct snode *to = xcalloc(1, sizeof(*to));
-    struct arena *mem = arena_new(16 * KIB, 1 * MIB);
-    char          uuid[40];
-    struct err    e;
-    int           i;
-
-    views_get(n, &v);
-    urls[0] = v.conf->proxy.discovery_url;
-    urls[1] = v.conf->proxy.original_url;
-    for (i = 0; i < 2; i++) {
-        err_clear(&e);
-        if (urls[i][0] == '\0' || url_is_self(n, str_z(urls[i])))
-            continue;
-        if (ask_primary(n, urls[i], mem, to, uuid, &e) == 0 && uuid[0] != '\0' && strcmp(to->id, n->id) != 0)
-            x->found = true;
-    }
-    views_put(&v);
-    arena_free(mem);
-    free(to);
-}
-
-bool
-primary_decide(struct node *n, const struct mset *m, bool has_log)
-{
-    struct rival x = { n, false };
-
-    if (n->role != ROLE_PROXY)
-        return false;
-    if (n->member->primary_ep[0] != '\0')
-        return url_is_self(n, str_z(n->member->primary_ep));
-    if (has_log)
-        return true;
-    if (m->smap->primary != NULL)
-        return strcmp(m->smap->primary->id, n->id) == 0;
-    if (!url_is_self(n, str_z(m->conf->proxy.primary_url)))
-        return false;
-    fiber_call(n, "rival", rival_ask, &x); /* from the configuration alone: perhaps the cluster lives on elsewhere */
-    return !x.found;
-}
-
-struct primary_job {
-    struct mset *stored;
-    unsigned     have;
-    struct err  *e;
-    int          rc;
-};
-
-static void
-primary_run(struct node *n, void *arg)
-{
-    struct primary_job *p = arg;
-    struct err         *e = p->e;
-    struct mset        *m;
-    char                uuid[16];
-
-    p->rc = 0;
-    lease_lead(n->lease, cons_fence(n->cons).epoch, cons_applied(n->cons) == 0, clock_mono());
-    if (cons_applied(n->cons) == 0) {
-        const char *id = p->stored->smap->uuid[0] != '\0' ? p->stored->smap->uuid : p->stored->bmd->uuid;
-
-        uuid_gen(uuid);
-        log_info(id[0] != '\0' ? "cluster metadata adopted from the configuration directory" : "new cluster",
-                 { "cluster", LZ(id[0] != '\0' ? id : uuid) }, { "smap", LU64(p->stored->smap->version) },
-                 { "bmd", LU64(p->stored->bmd->version) }, { "buckets", LU64(p->stored->bmd->n) });
-        p->rc = meta_init(n, id[0] != '\0' ? id : uuid, p->stored, p->have | 1u << MI_CONF, e);
-    }
-    if (p->rc < 0)
-        return;
-    m = cstate_get(n->member->cstate);
-    p->rc = adopt_first(n, m, e);
-    mset_put(m);
-    if (p->rc == 0)
-        p->rc = meta_node_add(n, &n->self, NULL, e);
-    if (p->rc == 0)
-        p->rc = meta_primary(n, str_z(n->id), e);
-    if (p->rc == 0)
-        atomic_fetch_or(&n->flags, NODE_NODE_STARTED);
-}
-
-int
-primary_start(struct node *n, struct mset *stored, unsigned have, struct err *e)
-{
-    auto_free char    *dir = xasprintf("%s/.ais.raft", nodecfg_confdir(n));
-    struct cons_conf   c = { .run = n->run, .dir = dir, .id = n->id, .bootstrap = true, .apply = cstate_apply, .snapshot = cstate_snapshot,
-                             .restore = cstate_restore };
-    struct primary_job p = { .stored = stored, .have = have, .e = e };
-    struct cons_fence  seen = node_fence(n);
-    int                rc;
-
-    n->member->cstate = cstate_new();
-    c.ctx = n->member->cstate;
-    rc = cons_open(&c, &n->cons, e);
-    if (rc < 0)
-        return err_wrap(e, "metadata log");
-    if (fence_check(n, cons_fence(n->cons)))
-        return err_set(e, AIS_E_CONFLICT, "%s: its term is older than what this node has seen; recover the cluster explicitly", dir);
-    if (cons_applied(n->cons) == 0 && seen.epoch > 0)
-        return err_set(e, AIS_E_CONFLICT, "%s: the metadata log is empty, but this node has been in a cluster; recover the cluster "
-                       "explicitly", dir);
-    fiber_call(n, "primary start", primary_run, &p);
-    return p.rc;
 }

@@ -57,8 +57,9 @@ jw_kjson(struct jw *w, const char *key, const json_t *j)
 static int
 propose(struct node *n, struct sbuf *b, struct jw *w, struct err *e)
 {
-    struct mset *m;
-    int          rc;
+    struct cons_fence f = primary_fence(n);
+    struct mset      *m;
+    int               rc;
 
     jw_obj_end(w);
     if (n->cons == NULL || !cons_is_leader(n->cons))
@@ -72,7 +73,7 @@ propose(struct node *n, struct sbuf *b, struct jw *w, struct err *e)
         return rc;
     FAIL_POINT("meta.after_propose", return err_set(e, AIS_E_INTERNAL, "fail point"));
     m = cstate_get(n->member->cstate);
-    rc = adopt(n, m, ITEMS_ALL, cons_fence(n->cons), e);
+    rc = adopt(n, m, ITEMS_ALL, f, e); /* the term is of before: what another leader says by now counts for more */
     mset_put(m);
     FAIL_POINT("meta.after_adopt", return err_set(e, AIS_E_INTERNAL, "fail point"));
     return rc;

@@ -40,6 +40,8 @@ struct node_maint {
     bool              decomm, stop, rm_data, keep_conf, stay_up; /* what becomes of them when that is done (smap_types.h) */
 };
 int meta_node_maint(struct node *n, const struct node_maint *c, uint64_t *reb, struct err *e);
+/* set-primary: hand over to that proxy, which becomes a voter first if it is none. Returns when it is primary in this node's eyes, too. */
+int meta_set_primary(struct node *n, const char *id, struct err *e);
 /* What was owed to nodes that leave has been done: their flags in `clear` are cleared. */
 int meta_node_flags(struct node *n, struct str id, uint64_t set, uint64_t clear, struct err *e);
 

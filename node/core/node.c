@@ -371,7 +371,13 @@ first_run(struct node *n, void *arg)
 {
     struct first_job *j = arg;
 
-    j->rc = adopt_first(n, j->m, j->e);
+    struct member *m = n->member;
+
+    MUST(fmutex_lock(&m->lead_mtx, NO_DEADLINE));
+    if (!m->adopted) /* a voter may have been elected meanwhile */
+        j->rc = adopt_first(n, j->m, j->e);
+    m->adopted = j->rc == 0;
+    fmutex_unlock(&m->lead_mtx);
 }
 
 static int
@@ -379,17 +385,18 @@ serve(struct node *n, struct mset *stored, unsigned have, struct err *e)
 {
     auto_free char  *vote = xasprintf("%s/.ais.raft/vote", nodecfg_confdir(n));
     struct first_job first = { .m = stored, .e = e };
-    bool             primary;
+    bool             begin, log;
     int              rc;
 
     member_start(n);
     rc = n->impl->start != NULL ? n->impl->start(n, e) : 0;
     if (rc < 0)
         return rc;
-    primary = primary_decide(n, stored, access(vote, F_OK) == 0);
-    if (primary) {
-        rc = primary_start(n, stored, have, e);
-    } else {
+    log = access(vote, F_OK) == 0;
+    begin = primary_decide(n, stored, log);
+    if (log || begin)
+        rc = primary_start(n, stored, have, begin, e);
+    if (rc == 0 && !node_leads(n)) {
         fiber_call(n, "first metadata", first_run, &first);
         rc = first.rc;
     }
@@ -397,15 +404,13 @@ serve(struct node *n, struct mset *stored, unsigned have, struct err *e)
         rc = listeners_open(n, e);
     if (rc < 0)
         return rc;
-    if (primary) {
+    if (n->role == ROLE_PROXY) {
         member_fiber(n, "peers", peers_tick);
         member_fiber(n, "judge", peers_judge);
-        member_fiber(n, "cluster start", startup_watch);
-    } else {
-        member_fiber(n, "member", join_loop);
     }
+    member_fiber(n, "member", join_loop);
     log_info("node started", { "version", LZ(ais_version()) }, { "role", LZ(n->role == ROLE_PROXY ? "proxy" : "target") },
-             { "primary", LBOOL(primary) }, { "url", LZ(n->self.pub.url) },
+             { "primary", LBOOL(node_leads(n)) }, { "url", LZ(n->self.pub.url) },
              { "disk", LZ(run_disk_kind(n->run) == DISK_URING ? "uring" : "threads") },
              { "ms", LI64((clock_mono() - n->started_mono) / NSEC_PER_MSEC) });
     return 0;
@@ -483,6 +488,7 @@ static bool
 halt(struct node *n)
 {
     log_info("stopping");
+    primary_leave(n);
     drain(n);
     member_stop(n);
     if (!run_cancel(n->run, CANCEL_LIMIT)) {
@@ -502,7 +508,8 @@ node_stop(struct node *n)
         return true;
     if (n->turning && !halt(n))
         return false;
-    cons_close(n->cons);
+    if (n->member != NULL)
+        voter_close(n);
     http_server_free(n->srv_pub);
     http_server_free(n->srv_data);
     http_server_free(n->srv_control);

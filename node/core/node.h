@@ -33,7 +33,7 @@ struct node {
     struct hclient     *hc_plain; /* unauthenticated: relays to another node's public network, discovery */
     struct http_server *srv_pub, *srv_control, *srv_data;
     struct store       *store;    /* targets */
-    struct cons        *cons;     /* proxies that are voters */
+    struct cons *_Atomic cons;    /* voters; set once, when the node becomes one */
     struct stats       *stats;
     struct local_conf   local;
     struct snode        self;     /* how this node is reached */

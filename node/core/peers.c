@@ -47,6 +47,8 @@ struct peer {
     int64_t      deaths[DEATHS_KEPT]; /* clock_mono of the last ones */
     unsigned     ndeaths;
     uint64_t     told_force; /* map in force that it has been told of */
+    uint64_t     sid;        /* of its server of the metadata log; 0 = it has said nothing of one */
+    bool         vote;       /* it is to have one */
     bool         up, inflight, gone;
     bool         refused;    /* nobody listens at its address */
     bool         waiting;    /* it is back, and must be heard for some time: this was logged */
@@ -149,7 +151,7 @@ peers_update(struct node *n)
     struct peer       *p, *next;
     unsigned           i;
 
-    if (n->cons == NULL)
+    if (!node_leads(n))
         return;
     MUST(pthread_mutex_lock(&m->mtx));
     for (p = TAILQ_FIRST(&m->peers); p != NULL; p = next) {
@@ -169,6 +171,37 @@ peers_update(struct node *n)
         p->sn = s->nodes[i];
     }
     sync_wake_locked(m);
+    MUST(pthread_mutex_unlock(&m->mtx));
+}
+
+/*
+ * Everybody has as long as a new node to say something, and is told everything. Whoever was alive is taken to be up, so that the first change is
+ * not answered before they have heard of it; all but the former primary, which is likely gone.
+ */
+void
+peers_reset(struct node *n)
+{
+    struct member      *m = n->member;
+    const struct snode *former = m->cur->smap->primary;
+    struct peer        *p, *next;
+
+    MUST(pthread_mutex_lock(&m->mtx));
+    for (p = TAILQ_FIRST(&m->peers); p != NULL; p = next) {
+        next = TAILQ_NEXT(p, link);
+        if (!p->gone)
+            peer_drop_locked(m, p);
+    }
+    for (unsigned i = 0; i < m->cur->smap->nnodes; i++) {
+        const struct snode *s = &m->cur->smap->nodes[i];
+
+        if (strcmp(s->id, n->id) == 0)
+            continue;
+        p = xcalloc(1, sizeof(*p));
+        p->sn = *s;
+        p->heard_run = m->run_ns;
+        p->up = m->lead.term > 1 && !(s->flags & SNODE_DEAD) && s != former && (atomic_load(&n->flags) & NODE_CLUSTER_STARTED);
+        TAILQ_INSERT_TAIL(&m->peers, p, link);
+    }
     MUST(pthread_mutex_unlock(&m->mtx));
 }
 
@@ -205,10 +238,13 @@ peer_heard(struct node *n, struct str id, const uint64_t vers[MI_COUNT], const j
     struct member *m = n->member;
     struct peer   *p;
     bool           rose = lease_reported(n->lease, said, clock_mono());
+    uint64_t       sid = 0;
 
+    (void)str_u64(json_text(said, "raft"), &sid);
     MUST(pthread_mutex_lock(&m->mtx));
     p = peer_find_locked(m, id);
     if (p != NULL) {
+        p->sid = sid;
         heard_locked(m, p);
         memcpy(p->acked, vers, sizeof(p->acked));
         rose |= p->sn.role == ROLE_TARGET && lease_acked(n->lease, p->sn.id, vers[MI_SMAP], p->heard);
@@ -217,6 +253,48 @@ peer_heard(struct node *n, struct str id, const uint64_t vers[MI_COUNT], const j
     MUST(pthread_mutex_unlock(&m->mtx));
     if (rose)
         force_tell(n);
+}
+
+/* --- servers of the metadata log --- */
+uint64_t
+peer_sid(struct node *n, const char *id)
+{
+    struct peer *p;
+    uint64_t     sid;
+
+    MUST(pthread_mutex_lock(&n->member->mtx));
+    p = peer_find_locked(n->member, str_z(id));
+    sid = p != NULL ? p->sid : 0;
+    MUST(pthread_mutex_unlock(&n->member->mtx));
+    return sid;
+}
+
+/* id NULL: all. */
+void
+peer_ask_vote(struct node *n, const char *id, bool ask)
+{
+    struct peer *p;
+
+    MUST(pthread_mutex_lock(&n->member->mtx));
+    TAILQ_FOREACH(p, &n->member->peers, link)
+    {
+        if (id == NULL || strcmp(p->sn.id, id) == 0)
+            p->vote = ask;
+    }
+    MUST(pthread_mutex_unlock(&n->member->mtx));
+}
+
+bool
+peer_vote_asked(struct node *n, const char *id)
+{
+    struct peer *p;
+    bool         asked;
+
+    MUST(pthread_mutex_lock(&n->member->mtx));
+    p = peer_find_locked(n->member, str_z(id));
+    asked = p != NULL && p->vote;
+    MUST(pthread_mutex_unlock(&n->member->mtx));
+    return asked;
 }
 
 unsigned
@@ -387,7 +465,7 @@ push_fiber(void *arg)
     struct member *m = a->n->member;
 
     a->p->fiber = fiber_self();
-    while (!member_stopping(a->n) && push_round(a))
+    while (!member_stopping(a->n) && node_leads(a->n) && push_round(a))
         ;
     a->p->fiber = NULL;
     MUST(pthread_mutex_lock(&m->mtx));
@@ -425,7 +503,7 @@ peers_kick(struct node *n)
     struct member *m = n->member;
     struct peer   *p;
 
-    if (n->cons == NULL)
+    if (!node_leads(n))
         return;
     MUST(pthread_mutex_lock(&m->mtx));
     m->seq++;
@@ -486,8 +564,7 @@ peers_tick(void *arg)
 
         MUST(pthread_mutex_lock(&m->mtx));
         run_clock_locked(m, now);
-        TAILQ_FOREACH(p, &m->peers, link)
-        {
+        for (p = node_leads(n) ? TAILQ_FIRST(&m->peers) : NULL; p != NULL; p = TAILQ_NEXT(p, link)) {
             int64_t silence = m->run_ns - p->heard_run;
 
             if (p->up && silence > DOWN_AFTER)
@@ -497,8 +574,9 @@ peers_tick(void *arg)
         }
         sync_wake_locked(m);
         MUST(pthread_mutex_unlock(&m->mtx));
-        if (lease_tick(n->lease, now))
+        if (node_leads(n) && lease_tick(n->lease, now))
             force_tell(n);
+        voters_review(n);
         member_nap(n, TICK);
     }
     member_fiber_done(n);

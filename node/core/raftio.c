@@ -308,11 +308,35 @@ io_time(struct raft_io *rio)
     return (raft_time)(io_of(rio)->now / NSEC_PER_MSEC);
 }
 
+/* Which voter of its group this server is; a witness is the first. */
+static unsigned
+rank_of(const struct raft *r, uint64_t sid)
+{
+    const struct raft_server *self = server_of(r, sid);
+    unsigned                  rank = 0;
+
+    for (unsigned i = 0; self != NULL && i < r->configuration.n; i++) {
+        const struct raft_server *s = &r->configuration.servers[i];
+        bool                      earlier = s < self;
+
+        if (raftaddr_witness(s->address) != raftaddr_witness(self->address))
+            earlier = raftaddr_witness(s->address);
+        rank += s != self && s->role == RAFT_VOTER && earlier;
+    }
+    return rank;
+}
+
+/*
+ * For how long a server waits for a leader. One after the other, so that two never stand at once: then nobody may win. The first ones ask in
+ * vain, for the others still believe in the old leader; the one that completes a majority of doubters is elected. It is no witness.
+ */
 static int
 io_random(struct raft_io *rio, int min, int max)
 {
-    (void)rio;
-    return min + (int)(rand_u64() % (uint64_t)(max - min + 1));
+    struct raftio *io = io_of(rio);
+    int            step = (max - min) * 15 / 100, jitter = MAX((max - min) / 10, 1);
+
+    return MIN(min + (int)MIN(rank_of(io->raft, io->log->sid), 5u) * step + (int)(rand_u64() % (uint64_t)jitter), max);
 }
 
 static void

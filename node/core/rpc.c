@@ -16,7 +16,9 @@
 #include "base/log.h"
 #include "base/util.h"
 
-#define RELAY_STALL SEC_NS(60)
+#define RELAY_STALL  SEC_NS(60)
+#define PRIMARY_WAIT SEC_NS(4) /* for somebody to be elected */
+#define PRIMARY_POLL MSEC_NS(20)
 
 unsigned
 node_call_hdrs(struct node *n, struct arena *a, struct hdr out[NODE_HDRS])
@@ -182,58 +184,88 @@ relay_hdrs(const struct req *r, struct hdr *out, unsigned n, unsigned max)
     return n;
 }
 
-/* Send the request to q->base and the answer back; 502 when that fails before the answer began. */
-static void
-relay(struct req *r, struct hclient *hc, struct hc_req *q, const char *to)
+/* Send the request to q->base and the answer back. Negative: nothing was answered. -AIS_E_PEER: nobody has seen the request. */
+static int
+relay_try(struct req *r, struct hclient *hc, struct hc_req *q, struct err *e)
 {
     struct hcall *c = NULL;
-    struct err    e;
     int           rc;
 
-    err_clear(&e);
     q->method = r->method;
     q->body = r->body;
     q->timeout_ns = RELAY_STALL;
-    rc = hc_open(hc, q, &c, &e);
+    rc = hc_open(hc, q, &c, e);
     if (rc == 0) {
         rc = hc_relay(c, r);
         hc_close(c);
+        rc = rc == -AIS_E_PEER ? -AIS_E_CLOSED : rc;
     }
-    if (rc == 0 || r->resp.started)
-        return;
-    log_warn("relay failed", { "to", LZ(to) }, { "path", LSTR(r->path) }, { "error", LZ(e.code != 0 ? e.text : err_text(rc)) });
+    return r->resp.started ? 0 : rc;
+}
+
+static void
+relay_failed(struct req *r, int rc, const struct err *e, const char *to)
+{
+    log_warn("relay failed", { "to", LZ(to) }, { "path", LSTR(r->path) }, { "error", LZ(e->code != 0 ? e->text : err_text(rc)) });
     resp_empty(r, 502);
+}
+
+/* Once: to p. False: nobody listens there. */
+static bool
+relay_to(struct req *r, const struct snode *p)
+{
+    struct node  *n = req_node(r);
+    struct hdr   *hdrs = arena_alloc(r->arena, sizeof(*hdrs) * (HTTP1_MAX_HDRS + 1));
+    struct hc_req q = { .base = str_z(p->pub.url), .target = r->head->target, .hdrs = hdrs };
+    struct err    e;
+    int           rc;
+
+    if (hdrs == NULL) {
+        resp_err(r, -AIS_E_NOMEM, NULL);
+        return true;
+    }
+    err_clear(&e);
+    hdrs[0] = (struct hdr){ STR_LIT("Ais-Relayed"), str_z(n->id) };
+    q.nhdrs = relay_hdrs(r, hdrs, 1, HTTP1_MAX_HDRS + 1);
+    rc = relay_try(r, n->hc_plain, &q, &e);
+    if (rc < 0 && rc != -AIS_E_PEER)
+        relay_failed(r, rc, &e, p->name);
+    return rc != -AIS_E_PEER;
+}
+
+/* The newest snapshots, in the middle of a request that has looked at nothing yet. */
+static void
+views_renew(struct req *r)
+{
+    struct views *v = req_views(r);
+
+    views_put(v);
+    views_get(req_node(r), v);
 }
 
 bool
 relay_to_primary(struct req *r)
 {
-    struct node        *n = req_node(r);
-    const struct snode *p = req_views(r)->smap->primary;
-    struct hdr         *hdrs;
-    struct hc_req       q = { 0 };
+    struct node *n = req_node(r);
+    bool         relayed = req_hdr(r, STR_LIT("Ais-Relayed")).n > 0;
+    int64_t      until = deadline_in(clock_mono(), PRIMARY_WAIT);
+    struct err   e;
 
-    if (p != NULL && strcmp(p->id, n->id) == 0 && node_may_grant(n))
-        return false;
-    if (p == NULL || strcmp(p->id, n->id) == 0 || req_hdr(r, STR_LIT("Ais-Relayed")).n > 0) {
-        /* Nobody is primary, or this node was (what it has may be old), or two disagree about who is: the client shall ask again. */
-        struct err e;
+    for (;;) {
+        const struct snode *p = req_views(r)->smap->primary;
+        bool                self = p != NULL && strcmp(p->id, n->id) == 0;
 
-        err_set(&e, AIS_E_NOTPRIMARY, "%s: no primary, please try again", n->name);
-        resp_err(r, -AIS_E_NOTPRIMARY, &e);
-        return true;
+        if (self && node_may_grant(n))
+            return false;
+        if (!relayed && p != NULL && !self && relay_to(r, p))
+            return true;
+        /* Nobody is primary, or this node was (what it has may be old), or two disagree about who is: soon there is one. */
+        if (relayed || clock_mono() >= until || fiber_sleep(PRIMARY_POLL) < 0)
+            break;
+        views_renew(r);
     }
-    hdrs = arena_alloc(r->arena, sizeof(*hdrs) * (HTTP1_MAX_HDRS + 1));
-    if (hdrs == NULL) {
-        resp_err(r, -AIS_E_NOMEM, NULL);
-        return true;
-    }
-    hdrs[0] = (struct hdr){ STR_LIT("Ais-Relayed"), str_z(n->id) };
-    q.base = str_z(p->pub.url);
-    q.target = r->head->target;
-    q.hdrs = hdrs;
-    q.nhdrs = relay_hdrs(r, hdrs, 1, HTTP1_MAX_HDRS + 1);
-    relay(r, n->hc_plain, &q, p->name);
+    err_set(&e, AIS_E_NOTPRIMARY, "%s: no primary, please try again", n->name);
+    resp_err(r, -AIS_E_NOTPRIMARY, &e);
     return true;
 }
 
@@ -244,7 +276,10 @@ relay_to_node(struct req *r, const struct snode *to, struct str target)
     struct hdr   *hdrs = arena_alloc(r->arena, sizeof(*hdrs) * (HTTP1_MAX_HDRS + NODE_HDRS));
     struct snode *peer = arena_alloc(r->arena, sizeof(*peer));
     struct hc_req q = { .target = target };
+    struct err    e;
+    int           rc;
 
+    err_clear(&e);
     if (hdrs == NULL || peer == NULL) {
         resp_err(r, -AIS_E_NOMEM, NULL);
         return;
@@ -254,5 +289,7 @@ relay_to_node(struct req *r, const struct snode *to, struct str target)
     q.peer = peer;
     q.hdrs = hdrs;
     q.nhdrs = relay_hdrs(r, hdrs, node_call_hdrs(n, r->arena, hdrs), HTTP1_MAX_HDRS + NODE_HDRS);
-    relay(r, n->hc, &q, peer->name);
+    rc = relay_try(r, n->hc, &q, &e);
+    if (rc < 0)
+        relay_failed(r, rc, &e, peer->name);
 }

@@ -366,26 +366,37 @@ verb_set_config(struct req *r)
     finish(r, rc, &e);
 }
 
-/* PUT /v1/cluster/proxy/ID: set-primary */
+/* PUT /v1/cluster/proxy/ID: set-primary. There is nothing to be forced: whom a majority does not elect cannot be primary. */
+static int
+may_lead(struct req *r, struct str id, const struct snode *p, struct err *e)
+{
+    const char *self = req_node(r)->name;
+
+    if (p == NULL)
+        return err_set(e, AIS_E_NONODE, "%s: node %.*s is not present in the cluster map", self, STR_FMT(id));
+    if (p->role != ROLE_PROXY)
+        return err_set(e, AIS_E_BADREQ, "%s: node %.*s is not a proxy", self, STR_FMT(id));
+    if ((p->flags & SNODE_NON_ELECTABLE) || !(snode_active(p) || (p->flags & SNODE_DEAD)))
+        return err_set(e, AIS_E_BADREQ, "%s: %.*s is in maintenance or not electable: it cannot become primary", self, STR_FMT(id));
+    if (p->flags & SNODE_DEAD)
+        return err_set(e, AIS_E_UNAVAIL, "%s: %.*s does not answer: it cannot become primary", self, STR_FMT(id));
+    return 0;
+}
+
 static void
 verb_set_primary(struct req *r)
 {
     const struct smap  *m = req_views(r)->smap;
     const struct snode *p = smap_find(m, r->item[1]);
     struct err          e = { .code = 0 };
+    int                 rc;
 
-    if (p == NULL)
-        finish(r, err_set(&e, AIS_E_NONODE, "%s: node %.*s is not present in the cluster map", req_node(r)->name,
-                          STR_FMT(r->item[1])), &e);
-    else if (p->role != ROLE_PROXY)
-        finish(r, err_set(&e, AIS_E_BADREQ, "%s: node %.*s is not a proxy", req_node(r)->name, STR_FMT(r->item[1])), &e);
-    else if (!snode_active(p) || (p->flags & SNODE_NON_ELECTABLE))
-        finish(r, err_set(&e, AIS_E_BADREQ, "%s: %.*s is in maintenance or not electable: it cannot become primary",
-                          req_node(r)->name, STR_FMT(r->item[1])), &e);
-    else if (p == m->primary)
-        resp_empty(r, 200); /* it is already */
-    else
-        h_not_implemented(r, "set-primary");
+    if (relay_to_primary(r))
+        return;
+    rc = may_lead(r, r->item[1], p, &e);
+    if (rc == 0 && p != m->primary)
+        rc = meta_set_primary(req_node(r), p->id, &e);
+    finish(r, rc, &e);
 }
 
 struct verb {

@@ -400,7 +400,7 @@ a_second_proxy_follows(void **state)
     node_files(f, 3, KEY_A);
     assert_int_equal(0, node_up(f, 3));
     WITHIN(has_flag(f->node[3], NODE_NODE_STARTED) && has_flag(f->node[3], NODE_CLUSTER_STARTED));
-    assert_null(f->node[3]->cons);
+    assert_false(node_leads(f->node[3]));
     assert_int_equal(-AIS_E_NOTPRIMARY, bck_change(f, 3, "x", false));
     assert_int_equal(0, bck_change(f, 0, "x", false));
     assert_int_equal(1, buckets_of(f->node[3]));
