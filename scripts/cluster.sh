@@ -198,6 +198,12 @@ start_node() {
 
 health() { curl -fsSk -o /dev/null --max-time 2 "$scheme://127.0.0.1:$1/v1/health?$2" 2>/dev/null; }
 
+# In maintenance a node is never ready, by design: then it is enough that it is up and knows it.
+set_aside() {
+    curl -fsSk --max-time 2 "$scheme://127.0.0.1:$1/v1/daemon?what=node_status" 2>/dev/null |
+        grep -qE '"status": *"(maintenance|decommission)"' && health "$1" ''
+}
+
 dead_node() {
     local i=$1
     echo "cluster.sh: node $i ($(role_of "$i")) ended. Its last words:" >&2
@@ -212,7 +218,7 @@ wait_ready() {
         ready=1
         for i in $(selected); do
             alive "$i" || dead_node "$i"
-            health $((port + i)) readiness=true || { ready=0; break; }
+            health $((port + i)) readiness=true || set_aside $((port + i)) || { ready=0; break; }
         done
         [ $ready = 0 ] || health "$port" prr=true || ready=0
         [ $ready = 0 ] || return 0
@@ -267,7 +273,9 @@ do_status() {
     for i in $(selected); do
         if pid=$(pid_of "$i"); then
             up=starting
-            if health $((port + i)) readiness=true; then up=ready; else all=1; fi
+            if health $((port + i)) readiness=true; then up=ready
+            elif set_aside $((port + i)); then up="set aside"
+            else all=1; fi
         else
             pid=- up=down all=1
         fi

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "core/core_impl.h"
+#include "core/rmd.h"
 #include "core/version.h"
 
 #include "codec/jw.h"
@@ -101,6 +102,13 @@ static void
 what_bmd(struct req *r, struct jw *w)
 {
     bmd_json(req_views(r)->bmd, w);
+}
+
+/* Ours: the last rebalance, and the maps that are not settled. */
+static void
+what_rmd(struct req *r, struct jw *w)
+{
+    rmd_json(req_views(r)->rmd, w);
 }
 
 static void
@@ -201,6 +209,7 @@ static const struct {
 } whats[] = {
     { "smap",             what_smap,        NULL,               true },
     { "bmd",              what_bmd,         NULL,               true },
+    { "rmd",              what_rmd,         NULL,               true },
     { "config",           what_config,      NULL,               false },
     { "snode",            what_snode,       NULL,               false },
     { "smapvote",         NULL,             h_smapvote,         false },

@@ -40,7 +40,7 @@ static const struct route routes[] = {
     { M_GET,    "/v1/buckets/:bck",            h_target_bck_get,       ANY_NET | R_INTRA },
     { M_POST,   "/v1/buckets/:bck",            h_target_bck_refuse,    R_PUB },
     { M_DELETE, "/v1/buckets/:bck",            h_target_bck_refuse,    R_PUB },
-    { M_GET,    "/v1/daemon",                  h_target_daemon_get,    R_PUB | R_CONTROL | R_INTRA },
+    { M_GET,    "/v1/daemon",                  h_target_daemon_get,    R_PUB | R_CONTROL | R_EARLY | R_NOFENCE },
     { M_PUT,    "/v1/daemon/mountpaths",       h_target_mountpaths,    R_PUB | R_CONTROL | R_INTRA },
     { M_POST,   "/v1/daemon/mountpaths",       h_target_mountpaths,    R_PUB | R_CONTROL | R_INTRA },
     { M_DELETE, "/v1/daemon/mountpaths",       h_target_mountpaths,    R_PUB | R_CONTROL | R_INTRA },

@@ -43,6 +43,15 @@ def within(seconds, fn, what):
         time.sleep(0.05)  # lint: condition loop
 
 
+def stays(seconds, fn, what):
+    """What must not happen by itself has that long to happen: fn() is true all the time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if not fn():
+            raise Failed("for %g s: %s" % (seconds, what))
+        time.sleep(0.05)  # lint: condition loop
+
+
 def run(*args, wanted=None, before=None):
     """
     Run the tests with these arguments, or those of them whose names contain one of `wanted` (the command line). before(fn) is called before each.
