@@ -477,8 +477,8 @@ wait_loop(struct waiting *w, struct fault *f)
     return rc;
 }
 
-static int
-wait_for(struct ctx *c, const struct job_sel *s)
+int
+job_wait(struct ctx *c, const struct job_sel *s)
 {
     int64_t        timeout = flag_dur(c, "timeout", 0);
     struct waiting w = { .c = c, .s = *s, .until = timeout > 0 ? now_ns() + timeout : INT64_MAX };
@@ -519,7 +519,7 @@ cmd_wait(struct ctx *c)
         return cmd_fail(c, &f);
     if (s.id != NULL)
         s.active = false;
-    return wait_for(c, &s);
+    return job_wait(c, &s);
 }
 
 /* --- start --- */
@@ -648,7 +648,7 @@ start(struct ctx *c, struct job_sel *s)
     else if (!flag_on(c, "wait"))
         printf("Started %s[%s]. To monitor the progress, run 'ais show job %s'\n", s->kind->name, s->id, s->id);
     fflush(stdout);
-    return flag_on(c, "wait") ? wait_for(c, s) : CLI_OK;
+    return flag_on(c, "wait") ? job_wait(c, s) : CLI_OK;
 }
 
 /* The kind is the last word of the command's path, or its first argument. */

@@ -64,6 +64,9 @@ const char *snap_state(struct ctx *c, const json_t *snap);
 const char *snap_time(struct ctx *c, const json_t *snap, const char *key); /* local time; "-" = not yet */
 const char *snap_bck(struct ctx *c, const json_t *snap, const char *key);
 
+/* Until the job is over, or with no id until none of the kind runs; flags --timeout, --progress, --refresh. Prints; an exit code. (job.c) */
+int job_wait(struct ctx *c, const struct job_sel *s);
+
 /* How far a job is, over all its targets; false when they do not say. */
 struct job_progress {
     uint64_t done, total, done_bytes, total_bytes, rate, rate_bytes;

@@ -5,6 +5,7 @@
 #include "base/util.h"
 #include "cli/api.h"
 #include "cli/groups.h"
+#include "cli/jobs.h"
 #include "cli/out.h"
 #include "codec/jw.h"
 #include "codec/url.h"
@@ -55,6 +56,22 @@ query_of(struct ctx *c)
     return q;
 }
 
+/* The resilver that the target has begun by itself, if any. */
+static int
+wait_resilver(struct ctx *c, const char *tid)
+{
+    auto_jobs struct jobs j = { .doc = NULL };
+    struct job_sel        s = { .word = "resilver", .kind = job_kind("resilver"), .node = tid, .top = 1 };
+    struct fault          f;
+
+    if (jobs_ask(c, &s, &j, &f) != CLI_OK)
+        return cmd_fail(c, &f);
+    if (j.n == 0)
+        return CLI_OK;
+    s.id = arena_strdup(c->mem, str_z(get_text(j.v[0].snap, "id")));
+    return job_wait(c, &s);
+}
+
 static int
 act(struct ctx *c, const char *target, const char *path)
 {
@@ -79,7 +96,7 @@ act(struct ctx *c, const char *target, const char *path)
     if (api_at_node(c->s, id, &q, query_of(c), &r, &f) != CLI_OK)
         return cmd_fail(c, &f);
     printf("t[%s]: mountpath %s %s\n", id, path, r.status == 204 ? v->noop : v->done);
-    return CLI_OK;
+    return flag_on(c, "wait") ? wait_resilver(c, id) : CLI_OK;
 }
 
 /* "TARGET=PATH" as often as wanted, or "TARGET PATH". */
@@ -100,12 +117,19 @@ cmd_mountpath(struct ctx *c)
     return tally_exit(&t);
 }
 
+#define WAIT_FLAGS                                                                                                     \
+    { "wait", NULL, NULL, "wait until its objects are where they belong" },                                            \
+    { "timeout", NULL, "TIME", "with --wait: no longer than that" }, FLAG_PROGRESS
+
+static const struct flag enable_flags[] = { WAIT_FLAGS, FLAG_END };
 static const struct flag attach_flags[] = {
     { "label", NULL, "LABEL", "what the disk is called in locations and metrics" },
+    WAIT_FLAGS,
     FLAG_END,
 };
 static const struct flag detach_flags[] = {
-    { "no-resilver", NULL, NULL, "do not move what lies on it to other mountpaths" },
+    { "no-resilver", NULL, NULL, "at once, without moving what lies on it: that is not to be had until it is back" },
+    WAIT_FLAGS,
     FLAG_END,
 };
 
@@ -113,10 +137,13 @@ static const struct flag detach_flags[] = {
 
 /* clang-format off */
 const struct cmd storage_cmds[] = {
-    { "storage mountpath attach", NULL, PAIRS, "give a target another mountpath", NULL, attach_flags, 1, -1, cmd_mountpath, { ARG_TARGET, ARG_TARGET } },
-    { "storage mountpath detach", NULL, PAIRS, "take a mountpath from a target", NULL, detach_flags, 1, -1, cmd_mountpath, { ARG_TARGET, ARG_TARGET } },
-    { "storage mountpath enable", NULL, PAIRS, "use a disabled mountpath again", NULL, NULL, 1, -1, cmd_mountpath, { ARG_TARGET, ARG_TARGET } },
-    { "storage mountpath disable", NULL, PAIRS, "stop using a mountpath", NULL, detach_flags, 1, -1, cmd_mountpath, { ARG_TARGET, ARG_TARGET } },
+    { "storage mountpath attach", NULL, PAIRS, "give a target another mountpath",
+      "The target brings what belongs there to it by itself ('ais show job resilver'). A disk is known by the id that lies on it.", attach_flags, 1, -1, cmd_mountpath, { ARG_TARGET, ARG_TARGET } },
+    { "storage mountpath detach", NULL, PAIRS, "take a mountpath from a target",
+      "It serves what it has until that has been brought to the others; then it is closed and can be unmounted.", detach_flags, 1, -1, cmd_mountpath, { ARG_TARGET, ARG_TARGET } },
+    { "storage mountpath enable", NULL, PAIRS, "use a disabled mountpath again", NULL, enable_flags, 1, -1, cmd_mountpath, { ARG_TARGET, ARG_TARGET } },
+    { "storage mountpath disable", NULL, PAIRS, "stop using a mountpath",
+      "It serves what it has until that has been brought to the others; then it is closed and can be unmounted.", detach_flags, 1, -1, cmd_mountpath, { ARG_TARGET, ARG_TARGET } },
     { "storage mountpath rescan-disks", NULL, PAIRS, "look at a mountpath's disks and space again", NULL, NULL, 1, -1, cmd_mountpath, { ARG_TARGET, ARG_TARGET } },
     { "storage mountpath fshc", NULL, PAIRS, "check a mountpath's health", NULL, NULL, 1, -1, cmd_mountpath, { ARG_TARGET, ARG_TARGET } },
     { "storage rebuild-index", "storage mountpath rebuild-index", PAIRS, "rebuild a mountpath's index from its files",

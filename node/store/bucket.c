@@ -288,7 +288,7 @@ open_on(struct mpath *m, struct bck_job *j)
 {
     int rc;
 
-    if (atomic_load(&m->state) == MPATH_FAILED)
+    if (atomic_load(&m->state) == MPATH_FAILED || atomic_load(&m->shut))
         return 0;
     rc = commit_fn(m, bck_open_fn, j);
     if (rc == 0 && !(j->adopt && !atomic_load(&m->adopted))) {
@@ -308,7 +308,7 @@ open_all(struct store *s, const struct bck *b, bool adopt, struct err *e)
     know(s, b);
     for (unsigned i = 0; rc == 0 && i < s->n; i++) {
         rc = open_on(s->mpaths[i], &j);
-        if (rc == 0 && adopt)
+        if (rc == 0 && adopt && mpath_readable(s->mpaths[i]))
             rc = mpt_recover(s, b, s->mpaths[i]);
     }
     return rc;
@@ -396,7 +396,8 @@ store_adopted(struct store *s, struct err *e)
     int rc = 0;
 
     for (unsigned i = 0; rc == 0 && i < s->n; i++)
-        rc = mpath_adopted(s->mpaths[i]);
+        if (mpath_readable(s->mpaths[i]))
+            rc = mpath_adopted(s->mpaths[i]);
     trash_sweep(s);
     return rc < 0 ? err_set(e, -rc, "recovery: %s", err_text(rc)) : 0;
 }
@@ -467,7 +468,7 @@ forget_blocking(void *arg)
 
     while ((f = forget_next(s)) != NULL) {
         for (unsigned i = 0; i < s->n; i++)
-            if (f->m == NULL || f->m == s->mpaths[i])
+            if ((f->m == NULL || f->m == s->mpaths[i]) && mpath_readable(s->mpaths[i]))
                 forget_rows(s->mpaths[i], f->bid);
         free(f);
     }
@@ -521,7 +522,7 @@ store_bck_destroy(struct store *s, const struct bck *b, struct err *e)
 
     unknow(s, b->bid); /* before the folders go: what is committed later would make them again */
     for (unsigned i = 0; i < s->n; i++) {
-        if (atomic_load(&s->mpaths[i]->state) == MPATH_FAILED)
+        if (!mpath_readable(s->mpaths[i]))
             continue;
         rc = commit_fn(s->mpaths[i], destroy_fn, (void *)(uintptr_t)b);
         first = first < 0 ? first : rc;

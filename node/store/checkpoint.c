@@ -131,6 +131,20 @@ epoch_settle(struct mpath *m)
     return 0;
 }
 
+/* Also while something that is older may come back: from a mountpath that is away, or from another one that nobody has looked through. */
+static bool
+tombs_held(struct store *s)
+{
+    bool held = atomic_load(&s->tomb_hold) || atomic_load(&s->scattered);
+
+    for (unsigned i = 0; i < s->n && !held; i++) {
+        int state = atomic_load(&s->mpaths[i]->state);
+
+        held = state != MPATH_OK && state != MPATH_GONE;
+    }
+    return held;
+}
+
 static int
 purge_tombs(struct mpath *m)
 {
@@ -138,7 +152,7 @@ purge_tombs(struct mpath *m)
     int64_t           until = clock_real() - m->store->conf.tomb_ttl_ns;
     int               rc;
 
-    if (atomic_load(&m->store->tomb_hold))
+    if (tombs_held(m->store))
         return 0;
     rc = index_begin(m->index, &t);
     if (rc < 0)
@@ -156,7 +170,7 @@ checkpoint_run(struct mpath *m, void *unused)
     int rc = 0;
 
     UNUSED(unused);
-    if (!atomic_load(&m->adopted) || atomic_load(&m->state) == MPATH_FAILED)
+    if (!atomic_load(&m->adopted) || atomic_load(&m->state) == MPATH_FAILED || m->journal.seg.fd < 0)
         return 0;
     if (index_failed(m->index))
         return -AIS_E_IO;
@@ -222,7 +236,7 @@ look_around(struct mpath *m)
 {
     int64_t now = clock_mono();
 
-    if (now - m->checked_at < CHECK_NS || atomic_load(&m->state) != MPATH_OK)
+    if (now - m->checked_at < CHECK_NS || !mpath_readable(m))
         return;
     m->checked_at = now;
     mpath_stat(m);

@@ -234,9 +234,11 @@ belongs(struct mpath *m, struct cjob *j)
 {
     if (atomic_load(&m->state) == MPATH_FAILED)
         return err_set(&j->e, AIS_E_IO, "mountpath %s failed", m->path);
+    if (atomic_load(&m->shut))
+        return err_set(&j->e, AIS_E_UNAVAIL, "%.*s: mountpaths have changed, try again", STR_FMT(j->name));
     if (bck_known(m->store, j->b->bid) == NULL)
         return err_set(&j->e, AIS_E_NOBCK, "bucket %.*s does not exist", STR_FMT(j->b->name));
-    if (mpath_of(m->store, j->b, j->name) != m)
+    if (!j->anywhere && mpath_of(m->store, j->b, j->name) != m)
         return err_set(&j->e, AIS_E_UNAVAIL, "%.*s: mountpaths have changed, try again", STR_FMT(j->name));
     return 0;
 }
@@ -246,8 +248,11 @@ prepare(struct mpath *m, struct cjob *j)
 {
     j->ready = true;
     j->e.code = 0;
-    if (j->op == COP_FN)
+    if (j->op == COP_FN) {
+        j->ready = !atomic_load(&m->shut);
+        j->rc = j->ready ? 0 : -AIS_E_NOMPATH;
         return;
+    }
     j->rc = belongs(m, j);
     if (j->rc == 0)
         j->rc = cop_defs[j->op].prepare(j);
@@ -312,7 +317,9 @@ publish(struct cjob *j)
         return;
     if (j->op == COP_MOVE || j->op == COP_DELETE || j->op == COP_MOVED || j->op == COP_TOMB)
         cache_drop(j->m->store, j->b->bid, j->name);
-    if (j->out != NULL)
+    if (j->home) /* hot or not: the next reader will tell */
+        cache_drop(j->m->store, j->b->bid, j->name);
+    else if (j->out != NULL)
         cache_put(j->out, 0);
 }
 
@@ -340,7 +347,8 @@ commit_batch(void *ctx, struct wjobs *batch)
             j->rc = job_fail(j, rc, "cannot flush");
         obj_close(j->old);
         obj_close(j->over);
-        j->old = j->over = NULL;
+        obj_close(j->away);
+        j->old = j->over = j->away = NULL;
     }
     atomic_fetch_add_explicit(&m->store->groups, 1, memory_order_relaxed);
     worker_done_all(batch, 0);

@@ -161,7 +161,7 @@ open_blocking(void *arg)
         struct mpath *m = j->s->mpaths[i];
         int           rc;
 
-        if (atomic_load(&m->state) != MPATH_OK)
+        if (!mpath_readable(m))
             continue;
         rc = frag_at(m, j);
         if (rc != -AIS_E_NOENT)
@@ -196,7 +196,8 @@ none_blocking(void *arg)
 
     j->yes = true;
     for (unsigned i = 0; i < j->s->n; i++) {
-        DIR           *d = layout_ct(j->s->mpaths[i]->path, j->b, CT_MT, path) > 0 ? opendir(path) : NULL;
+        bool           is = mpath_readable(j->s->mpaths[i]);
+        DIR           *d = is && layout_ct(j->s->mpaths[i]->path, j->b, CT_MT, path) > 0 ? opendir(path) : NULL;
         struct dirent *de;
 
         while (d != NULL && j->yes && (de = readdir(d)) != NULL)
@@ -219,12 +220,10 @@ static void
 deleted_blocking(void *arg)
 {
     struct frag_job *j = arg;
-    struct mpath    *m = mpath_of(j->s, j->b, j->name);
-    struct sbuf      v;
+    struct found     f;
 
-    sbuf_init(&v, 64 * KIB);
-    j->yes = m != NULL && rows_get(m->rows, j->b->bid, j->name, &v) == 0 && ientry_is_tomb(sbuf_str(&v));
-    sbuf_fini(&v);
+    j->yes = where_is(j->s, j->b, j->name, &f) == 0 && f.state == OBJ_TOMB;
+    sbuf_fini(&f.row);
 }
 
 bool
@@ -265,7 +264,7 @@ frag_drop(struct store *s, const struct bck *b, struct str name, struct err *e)
     int             rc = 0;
 
     for (unsigned i = 0; rc == 0 && i < s->n; i++)
-        if (atomic_load(&s->mpaths[i]->state) == MPATH_OK)
+        if (mpath_readable(s->mpaths[i]))
             rc = commit_fn(s->mpaths[i], drop_on, &j);
     return rc < 0 ? err_set(e, -rc, "cannot remove what belongs to %.*s: %s", STR_FMT(name), err_text(rc)) : 0;
 }
@@ -346,7 +345,7 @@ frag_is_replica(struct mpath *m, const struct bck *b, struct str name)
 struct frag_walk {
     struct store *s;
     struct bck    b;
-    unsigned      mp;        /* the mountpath that is being read */
+    unsigned      mp, end;   /* the mountpath that is read next; the one that is not read any more */
     unsigned      depth;
     struct {
         DIR   *d;
@@ -363,6 +362,7 @@ frag_walk_new(struct store *s, const struct bck *b)
 
     w->s = s;
     w->b = *b;
+    w->end = s->n;
     return w;
 }
 
@@ -426,8 +426,12 @@ walk_blocking(void *arg)
             walk_step(w, j->out, &j->n);
             continue;
         }
-        if (w->mp == w->s->n)
+        if (w->mp == w->end)
             return;
+        if (!mpath_readable(w->s->mpaths[w->mp])) {
+            w->mp++;
+            continue;
+        }
         if (layout_ct(w->s->mpaths[w->mp++]->path, &w->b, CT_MT, w->path) < 0)
             continue;
         w->base = strlen(w->path) + 1;
@@ -451,4 +455,144 @@ frag_name_next(const struct sbuf *names, size_t *at, struct str *name)
     struct str none;
 
     return scan_row(names, at, name, &none);
+}
+
+/* --- to another mountpath of this target --- */
+
+static int
+copy_xattrs(int from, int to)
+{
+    static const char *const xattrs[] = { LMETA_XATTR, OWN_XATTR };
+    char                     val[LMETA_MAX];
+
+    for (unsigned i = 0; i < ARRAY_SIZE(xattrs); i++) {
+        ssize_t k = fgetxattr(from, xattrs[i], val, sizeof(val));
+
+        if (k > 0 && fsetxattr(to, xattrs[i], val, (size_t)k, 0) < 0)
+            return err_from_errno(errno);
+    }
+    return 0;
+}
+
+/* A file of the fragment under a work name, on stable storage, then under its own. */
+static int
+place_file(struct mpath *m, const struct bck *b, struct str name, const char *path, int (*fill)(void *ctx, int fd), void *ctx)
+{
+    char           work[FQN_MAX];
+    auto_close int fd = -1;
+    int            rc;
+
+    work_name(m, b, "copy", name, work);
+    fd = open(work, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    rc = fd < 0 ? err_from_errno(errno) : fill(ctx, fd);
+    if (rc == 0 && fsync(fd) < 0)
+        rc = err_from_errno(errno);
+    if (rc == 0)
+        rc = mkdirs_parent(path);
+    if (rc == 0 && rename(work, path) < 0)
+        rc = err_from_errno(errno);
+    if (rc < 0)
+        (void)unlink(work);
+    return rc;
+}
+
+struct frag_copy {
+    struct homing *h;
+    struct frag   *f;
+};
+
+static int
+fill_content(void *ctx, int fd)
+{
+    struct frag_copy *c = ctx;
+    struct cksum      none = { .type = CKSUM_NONE };
+    int               rc = content_verify(c->f);
+
+    if (rc == 0)
+        rc = home_copy(c->h, c->f->fd, fd, c->f->size, &none);
+    return rc == 0 && c->f->md.slice_id == 0 ? copy_xattrs(c->f->fd, fd) : rc;
+}
+
+static int
+fill_record(void *ctx, int fd)
+{
+    struct frag_copy *c = ctx;
+
+    return write_all(fd, c->f->image, c->f->n);
+}
+
+/* Content first, the record last: without it there is no fragment. */
+static int
+frag_bring(struct homing *h, const struct bck *b, struct str name, struct mpath *from, struct mpath *to)
+{
+    struct frag_copy c = { .h = h };
+    struct frag_job  j = { .s = h->s, .b = b, .name = name };
+    bool             hashed = !layout_is_path(name);
+    char             path[FQN_MAX];
+    int              rc = frag_at(from, &j);
+
+    if (rc < 0)
+        return rc;
+    c.f = j.f;
+    if (c.f->fd >= 0) {
+        rc = content_path(to, b, name, &c.f->md, hashed, path) > 0 ? 0 : -AIS_E_INVAL;
+        if (rc == 0)
+            rc = place_file(to, b, name, path, fill_content, &c);
+    }
+    if (rc == 0)
+        rc = layout_aux(to->path, b, CT_MT, name, hashed, path) > 0 ? 0 : -AIS_E_INVAL;
+    if (rc == 0)
+        rc = place_file(to, b, name, path, fill_record, &c);
+    if (rc == 0 && syncfs(to->rootfd) < 0) /* the names, before the source goes */
+        rc = err_from_errno(errno);
+    if (rc == 0)
+        rc = commit_fn(from, drop_on, &j);
+    frag_close(c.f);
+    return rc;
+}
+
+static int
+frag_one(struct homing *h, const struct bck *b, struct str name, struct mpath *m)
+{
+    struct mpath *to = mpath_of(h->s, b, name);
+    struct nhold  hold;
+    int           rc;
+
+    if (to == NULL || to == m)
+        return 0;
+    rc = nlock(&h->s->names, b->bid, name, true, &hold);
+    if (rc < 0)
+        return rc;
+    rc = frag_bring(h, b, name, m, to);
+    nunlock(&h->s->names, &hold);
+    if (rc < 0 && rc != -AIS_E_CANCELED)
+        log_warn("a slice or replica stays where it is", { "mountpath", LZ(m->path) }, { "object", LSTR(name) }, { "error", LZ(err_text(rc)) });
+    return rc;
+}
+
+int
+frag_home(struct homing *h, const struct bck *b, struct mpath *m)
+{
+    struct frag_walk *w = frag_walk_new(h->s, b);
+    struct sbuf       names;
+    struct walk_job   j = { .w = w, .out = &names };
+    int               rc = 0, rc2;
+
+    w->mp = m->idx;
+    w->end = m->idx + 1;
+    sbuf_init(&names, 16 * MIB);
+    do {
+        struct str name;
+
+        sbuf_reset(&names);
+        j.n = 0;
+        walk_blocking(&j);
+        for (size_t at = 0; rc != -AIS_E_CANCELED && frag_name_next(&names, &at, &name);) {
+            rc2 = h->stop != NULL && atomic_load(h->stop) ? -AIS_E_CANCELED : frag_one(h, b, name, m);
+            rc = rc2 < 0 ? rc2 : rc;
+        }
+    } while (rc != -AIS_E_CANCELED && j.n > 0);
+    sbuf_fini(&names);
+    frag_walk_free(w);
+    return rc;
 }

@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/assert.h"
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "base/util.h"
@@ -31,6 +32,8 @@ struct index {
     MDB_env     *env;
     MDB_dbi      main, meta, tombs;
     uint64_t     next_gid; /* writer only */
+    pthread_rwlock_t lock; /* read: somebody uses the environment */
+    bool         retired;  /* it is closed; the lock */
     _Atomic bool failed;   /* a bus error: LMDB's locks and transactions are in an unknown state */
     struct index *next;    /* abandoned ones */
 };
@@ -159,6 +162,12 @@ ientry_is_moved(struct str value)
 }
 
 bool
+ientry_is_object(struct str value)
+{
+    return value.n >= 2 && value.p[0] == VAL_ENTRY && !(value.p[1] & (IENT_TOMB | IENT_PASSED));
+}
+
+bool
 index_group_of(struct str value, uint64_t *group)
 {
     if (value.n != 9 || (unsigned char)value.p[0] != VAL_GROUP)
@@ -209,16 +218,50 @@ guarded(struct index *ix, int (*fn)(void *arg), void *arg)
 
     if (atomic_load_explicit(&ix->failed, memory_order_relaxed))
         return -AIS_E_IO;
+    pthread_rwlock_rdlock(&ix->lock);
+    if (ix->retired) {
+        pthread_rwlock_unlock(&ix->lock);
+        return -AIS_E_IO;
+    }
     if (sigsetjmp(at, 0) != 0) {
         bus_at = NULL;
         atomic_store(&ix->failed, true);
+        pthread_rwlock_unlock(&ix->lock);
         log_error("bus error while reading the index");
         return -AIS_E_IO;
     }
     bus_at = &at;
     rc = fn(arg);
     bus_at = NULL;
+    pthread_rwlock_unlock(&ix->lock);
     return rc;
+}
+
+static int
+close_fn(void *arg)
+{
+    struct index *ix = arg;
+
+    mdb_env_close(ix->env);
+    return 0;
+}
+
+void
+index_retire(struct index *ix)
+{
+    pthread_rwlock_wrlock(&ix->lock);
+    if (!ix->retired && !ix->failed) {
+        sigjmp_buf at;
+
+        if (sigsetjmp(at, 0) == 0) { /* a disk that is gone: what is mapped of it may be gone, too */
+            bus_at = &at;
+            (void)close_fn(ix);
+        }
+        bus_at = NULL;
+        ix->env = NULL;
+    }
+    ix->retired = true;
+    pthread_rwlock_unlock(&ix->lock);
 }
 
 bool
@@ -339,7 +382,9 @@ index_open(const char *dir, struct index **out, bool *fresh, struct err *e)
     int           rc;
 
     bus_install();
+    MUST(pthread_rwlock_init(&ix->lock, NULL));
     if (mkdir(dir, 0700) < 0 && errno != EEXIST) {
+        pthread_rwlock_destroy(&ix->lock);
         free(ix);
         return err_set(e, -err_from_errno(errno), "cannot make the index directory %s: %s", dir, strerror(errno));
     }
@@ -356,6 +401,7 @@ index_open(const char *dir, struct index **out, bool *fresh, struct err *e)
         rc = env_open(dir, ix);
     }
     if (rc < 0) {
+        pthread_rwlock_destroy(&ix->lock);
         free(ix);
         return err_set(e, -rc, "cannot open the index %s: %s", dir, err_text(rc));
     }
@@ -368,14 +414,45 @@ index_close(struct index *ix)
 {
     if (ix == NULL)
         return;
-    if (!ix->failed) {
-        mdb_env_close(ix->env);
+    if (!ix->failed || ix->retired) {
+        if (!ix->retired)
+            mdb_env_close(ix->env);
+        pthread_rwlock_destroy(&ix->lock);
         free(ix);
         return;
     }
     ix->next = atomic_load(&abandoned);
     while (!atomic_compare_exchange_weak(&abandoned, &ix->next, ix))
         ;
+}
+
+struct counting {
+    struct index *ix;
+    uint64_t      n;
+};
+
+static int
+count_fn(void *arg)
+{
+    struct counting *c = arg;
+    MDB_stat         st;
+    MDB_txn         *txn;
+    int              rc = mdb_txn_begin(c->ix->env, NULL, MDB_RDONLY, &txn);
+
+    if (rc != 0)
+        return mdb_err(rc);
+    rc = mdb_stat(txn, c->ix->main, &st);
+    mdb_txn_abort(txn);
+    c->n = rc == 0 ? st.ms_entries : 0;
+    return mdb_err(rc);
+}
+
+uint64_t
+index_count(struct index *ix)
+{
+    struct counting c = { .ix = ix };
+
+    return guarded(ix, count_fn, &c) == 0 ? c.n : 0;
 }
 
 /* Damage was found while in use: the next start begins a new index. */

@@ -33,6 +33,7 @@ struct ientry {
 #define IENT_CHUNKED 1u
 #define IENT_TOMB    2u /* deleted: kept for its generation */
 #define IENT_MOVED   4u /* another target's now */
+#define IENT_PASSED  8u /* on another mountpath now: resilver.c */
     unsigned     ncustom;
     struct kv    custom[LMETA_MAX_CUSTOM];
 };
@@ -42,11 +43,15 @@ void ientry_encode(const struct ientry *e, struct sbuf *out);
 int  ientry_decode(const void *p, size_t n, struct ientry *e); /* 0 or -AIS_E_CORRUPT */
 bool ientry_is_tomb(struct str value);                         /* without decoding the rest */
 bool ientry_is_moved(struct str value);
+bool ientry_is_object(struct str value); /* an object or moved-stub: what listings give */
 
 /* *fresh: it was empty or unusable and starts from nothing. dir is made. May block. */
 int  index_open(const char *dir, struct index **out, bool *fresh, struct err *e);
 void index_close(struct index *ix);
 bool index_failed(const struct index *ix);
+/* Close the files; whoever asks later gets -AIS_E_IO. The thread that writes. */
+void index_retire(struct index *ix);
+uint64_t index_count(struct index *ix); /* entries, of all buckets; groups of long names count, too. 0 when not to be had */
 
 /* Marks of the owner. */
 #define IMARK_BCK   'b' /* this bucket is indexed completely */

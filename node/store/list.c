@@ -2,6 +2,10 @@
 /*
  * Listing: a merge over the rows of all mountpaths, in byte order, read ahead in batches.
  *
+ * While objects are scattered a name may have rows on several mountpaths: the newest counts. An object that is brought to another
+ * mountpath leaves its row behind, "passed", until all is settled: a cursor that read the one mountpath before and the other one after
+ * that sees it still. When the set of mountpaths changes, or passed rows are about to go, a cursor begins anew where it stands.
+ *
  * Runs on: fibers; batches are read in the offload pool. The cursor holds no transaction between calls.
  */
 #include <stdlib.h>
@@ -27,12 +31,17 @@ struct list_cur {
     uint64_t      bid;
     struct arena *a;
     struct str    prefix;
-    unsigned      n, cur, max; /* max: room in src, the mountpaths there were when it was made */
+    unsigned      n, cur;
     bool          began;
-    bool          tombs;       /* tombstones of newer maps than this come, too */
+    bool          one;     /* of one mountpath only */
+    bool          all;     /* tombstones and passed rows are read, too: they say what other rows are worth */
+    bool          tombs;   /* tombstones of newer maps than this are given out, too */
     uint64_t      tombs_after;
+    unsigned      layout;  /* store.layout when the sources were opened */
+    char          pos[OBJ_NAME_MAX + 8]; /* where it stands: */
+    bool          after;   /* behind that name, or at it */
     struct lent   ent;
-    struct lsrc   src[];
+    struct lsrc  *src[MAX_MPATHS];
 };
 
 struct fetch {
@@ -54,28 +63,27 @@ fetch_blocking(void *arg)
     f->rc = rows_scan(f->l->m->rows, f->c->bid, f->c->prefix, f->from, f->after, LIST_BATCH, &f->l->rows, &n, &f->l->more);
 }
 
+/* Is this row one to give out? */
 static bool
-row_gen(struct str value, struct gen *g)
+row_wanted(const struct list_cur *c, struct str value)
 {
     struct ientry en;
 
-    if (ientry_decode(value.p, value.n, &en) < 0)
-        return false;
-    *g = en.gen;
-    return true;
+    if (!ientry_is_tomb(value))
+        return true;
+    return c->tombs && ientry_decode(value.p, value.n, &en) == 0 && en.gen.smap_ver > c->tombs_after;
 }
 
+/* Is it one to look at? */
 static bool
 row_counts(const struct list_cur *c, struct str value)
 {
-    struct gen g;
-
     if (value.n == 0)
         return false;
-    return !ientry_is_tomb(value) || (c->tombs && row_gen(value, &g) && g.smap_ver > c->tombs_after);
+    return c->all || ientry_is_object(value) || (ientry_is_tomb(value) && row_wanted(c, value));
 }
 
-/* The next row of the batch that is given out, if there is one: tombstones that are not wanted and rows that are gone are passed over. */
+/* The next row of the batch that matters, if there is one: tombstones that are not wanted and rows that are gone are passed over. */
 static bool
 row_next(const struct list_cur *c, struct lsrc *l)
 {
@@ -129,42 +137,87 @@ src_advance(struct list_cur *c, struct lsrc *l)
 }
 
 static struct list_cur *
-cur_new(struct store *s, const struct bck *b, struct str prefix)
+cur_new(struct store *s, const struct bck *b, struct str prefix, struct str after)
 {
-    unsigned         n = s->n;
-    struct list_cur *c = calloc(1, sizeof(*c) + n * sizeof(struct lsrc));
+    struct list_cur *c = xcalloc(1, sizeof(*c));
 
-    if (c == NULL)
-        return NULL;
     c->s = s;
-    c->max = n;
     c->bid = b->bid;
     c->a = arena_new(256, 64 * KIB);
     c->prefix = arena_str(c->a, prefix);
+    (void)str_copyz(after, c->pos, sizeof(c->pos));
+    c->after = after.n > 0;
     return c;
 }
 
 static int
-cur_add(struct list_cur *c, struct mpath *m, struct str after)
+cur_add(struct list_cur *c, struct mpath *m)
 {
-    struct lsrc *l = &c->src[c->n++];
+    struct lsrc *l = xcalloc(1, sizeof(*l));
 
+    c->src[c->n++] = l;
     l->m = m;
     sbuf_init(&l->rows, 64 * MIB);
-    return src_fill(c, l, after, after.n > 0);
+    return src_fill(c, l, str_z(c->pos), c->after);
 }
 
-/* Position all sources; takes c, which may be NULL. */
+static void
+cur_drop(struct list_cur *c)
+{
+    for (unsigned i = 0; i < c->n; i++) {
+        sbuf_fini(&c->src[i]->rows);
+        free(c->src[i]);
+    }
+    c->n = 0;
+}
+
+/* All mountpaths that can be read, from where the cursor stands. */
 static int
-cur_start(struct list_cur *c, unsigned mpath, struct str after, struct list_cur **out, struct err *e)
+cur_fill(struct list_cur *c)
 {
     int rc = 0;
 
-    if (c == NULL)
-        return err_set(e, AIS_E_NOMEM, "out of memory");
-    for (unsigned i = 0; rc == 0 && i < c->max; i++)
-        if (mpath == i || (mpath == LIST_ALL && atomic_load(&c->s->mpaths[i]->state) == MPATH_OK))
-            rc = cur_add(c, c->s->mpaths[i], after);
+    cur_drop(c);
+    c->began = false;
+    c->layout = atomic_load(&c->s->layout);
+    c->all = atomic_load(&c->s->scattered);
+    for (unsigned i = 0; rc == 0 && i < c->s->n; i++)
+        if (mpath_readable(c->s->mpaths[i]))
+            rc = cur_add(c, c->s->mpaths[i]);
+    return rc;
+}
+
+/* Did mountpaths change since the sources were opened? Then what they say may be too little, and errors are their leaving. */
+static bool
+cur_outdated(const struct list_cur *c)
+{
+    return !c->one && atomic_load(&c->s->layout) != c->layout;
+}
+
+/* Sources that are of now. */
+static int
+cur_renew(struct list_cur *c)
+{
+    int rc;
+
+    do
+        rc = cur_fill(c);
+    while (cur_outdated(c));
+    return rc;
+}
+
+/* Position all sources; takes c. */
+static int
+cur_start(struct list_cur *c, unsigned mpath, struct list_cur **out, struct err *e)
+{
+    int rc;
+
+    c->one = mpath != LIST_ALL;
+    if (c->one && (mpath >= c->s->n || !mpath_readable(c->s->mpaths[mpath]))) {
+        store_list_close(c);
+        return err_set(e, AIS_E_NOMPATH, "listing: mountpath %u cannot be read", mpath);
+    }
+    rc = c->one ? cur_add(c, c->s->mpaths[mpath]) : cur_renew(c);
     if (rc < 0) {
         store_list_close(c);
         return err_set(e, -rc, "listing: %s", err_text(rc));
@@ -173,41 +226,28 @@ cur_start(struct list_cur *c, unsigned mpath, struct str after, struct list_cur 
     return 0;
 }
 
-static bool
-mpath_readable(struct store *s, unsigned mpath)
-{
-    return mpath == LIST_ALL || (mpath < s->n && atomic_load(&s->mpaths[mpath]->state) != MPATH_FAILED);
-}
-
 int
 store_list_open_on(struct store *s, const struct bck *b, unsigned mpath, struct str prefix, struct str after, struct list_cur **out,
                    struct err *e)
 {
-    if (!mpath_readable(s, mpath))
-        return err_set(e, AIS_E_NOMPATH, "listing: mountpath %u cannot be read", mpath);
-    return cur_start(cur_new(s, b, prefix), mpath, after, out, e);
+    return cur_start(cur_new(s, b, prefix, after), mpath, out, e);
 }
 
 int
 store_list_open(struct store *s, const struct bck *b, struct str prefix, struct str after, struct list_cur **out, struct err *e)
 {
-    return cur_start(cur_new(s, b, prefix), LIST_ALL, after, out, e);
+    return cur_start(cur_new(s, b, prefix, after), LIST_ALL, out, e);
 }
 
 int
 store_list_open_gens(struct store *s, const struct bck *b, unsigned mpath, struct str prefix, struct str after, uint64_t tombs_after,
                      struct list_cur **out, struct err *e)
 {
-    struct list_cur *c;
+    struct list_cur *c = cur_new(s, b, prefix, after);
 
-    if (!mpath_readable(s, mpath))
-        return err_set(e, AIS_E_NOMPATH, "listing: mountpath %u cannot be read", mpath);
-    c = cur_new(s, b, prefix);
-    if (c != NULL) {
-        c->tombs = true;
-        c->tombs_after = tombs_after;
-    }
-    return cur_start(c, mpath, after, out, e);
+    c->tombs = true;
+    c->tombs_after = tombs_after;
+    return cur_start(c, mpath, out, e);
 }
 
 static int
@@ -237,54 +277,85 @@ to_lent(struct list_cur *c, struct lsrc *l)
     return 0;
 }
 
+/* Of two rows of one name: is a to be believed rather than b? */
+static bool
+newer_row(struct str a, struct str b)
+{
+    struct ientry ea, eb;
+
+    if (ientry_decode(a.p, a.n, &ea) < 0 || ientry_decode(b.p, b.n, &eb) < 0)
+        return false;
+    return row_cmp(row_state(&ea), &ea.gen, row_state(&eb), &eb.gen) > 0;
+}
+
 /* Step over the row that was given out, wherever it is: an object that has moved may still have a row where it was. */
 static int
 step(struct list_cur *c)
 {
-    struct lsrc *was = &c->src[c->cur];
+    struct lsrc *was = c->src[c->cur];
     int          rc = 0;
 
     for (unsigned i = 0; rc == 0 && i < c->n; i++)
-        if (&c->src[i] != was && !c->src[i].done && str_eq(c->src[i].name, was->name))
-            rc = src_advance(c, &c->src[i]);
+        if (c->src[i] != was && !c->src[i]->done && str_eq(c->src[i]->name, was->name))
+            rc = src_advance(c, c->src[i]);
     return rc < 0 ? rc : src_advance(c, was);
 }
 
-/* Does a come before b? Of one name the newest generation, when those count. */
-static bool
-comes_before(const struct list_cur *c, const struct lsrc *a, const struct lsrc *b)
+/* The first name, and the row of it that counts; NULL at the end. */
+static struct lsrc *
+best_row(struct list_cur *c)
 {
-    int        d = str_cmp(a->name, b->name);
-    struct gen ga, gb;
+    struct lsrc *best = NULL;
 
-    if (d != 0 || !c->tombs)
-        return d < 0;
-    return row_gen(a->value, &ga) && row_gen(b->value, &gb) && gen_cmp(&ga, &gb) > 0;
+    for (unsigned i = 0; i < c->n; i++) {
+        struct lsrc *l = c->src[i];
+        int          cmp = l->done ? 1 : best == NULL ? -1 : str_cmp(l->name, best->name);
+
+        if (cmp > 0 || (cmp == 0 && !newer_row(l->value, best->value)))
+            continue;
+        best = l;
+        c->cur = i;
+    }
+    return best;
+}
+
+static int
+next_row(struct list_cur *c, struct lsrc **best)
+{
+    int rc = 0;
+
+    if (c->began)
+        rc = step(c);
+    while (rc == 0) {
+        *best = best_row(c);
+        c->began = *best != NULL;
+        if (*best == NULL || row_wanted(c, (*best)->value))
+            break;
+        rc = step(c);
+    }
+    return rc;
 }
 
 int
 store_list_next(struct list_cur *c, const struct lent **out, struct err *e)
 {
     struct lsrc *best = NULL;
-    int          rc;
+    int          rc = next_row(c, &best);
 
-    if (c->began) {
-        rc = step(c);
-        if (rc < 0)
-            return err_set(e, -rc, "listing: %s", err_text(rc));
+    while (cur_outdated(c)) {
+        rc = cur_renew(c);
+        if (rc == 0)
+            rc = next_row(c, &best);
     }
-    for (unsigned i = 0; i < c->n; i++) {
-        if (c->src[i].done || (best != NULL && !comes_before(c, &c->src[i], best)))
-            continue;
-        best = &c->src[i];
-        c->cur = i;
-    }
-    c->began = best != NULL;
+    if (rc < 0)
+        return err_set(e, -rc, "listing: %s", err_text(rc));
     if (best == NULL)
         return 0;
     rc = to_lent(c, best);
     if (rc < 0)
         return err_set(e, -rc, "listing: a row of the index is damaged: %.*s", STR_FMT(best->name));
+    (void)str_copyz(best->name, c->pos, sizeof(c->pos));
+    c->after = true;
     *out = &c->ent;
     return 1;
 }
@@ -292,13 +363,12 @@ store_list_next(struct list_cur *c, const struct lent **out, struct err *e)
 int
 store_list_seek(struct list_cur *c, struct str key, struct err *e)
 {
-    char copy[OBJ_NAME_MAX + 8];
-
-    (void)str_copyz(key, copy, sizeof(copy));
-    key = str_z(copy);
+    (void)str_copyz(key, c->pos, sizeof(c->pos));
+    c->after = false;
+    key = str_z(c->pos);
     c->began = false;
     for (unsigned i = 0; i < c->n; i++) {
-        struct lsrc *l = &c->src[i];
+        struct lsrc *l = c->src[i];
         int          rc = 0;
 
         /* Near: walk; far: ask the index. */
@@ -311,7 +381,7 @@ store_list_seek(struct list_cur *c, struct str key, struct err *e)
                     l->done = true;
             }
         }
-        if (rc < 0)
+        if (rc < 0 && !cur_outdated(c))
             return err_set(e, -rc, "listing: %s", err_text(rc));
     }
     return 0;
@@ -322,8 +392,7 @@ store_list_close(struct list_cur *c)
 {
     if (c == NULL)
         return;
-    for (unsigned i = 0; i < c->n; i++)
-        sbuf_fini(&c->src[i].rows);
+    cur_drop(c);
     arena_free(c->a);
     free(c);
 }

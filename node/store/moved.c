@@ -22,33 +22,16 @@ struct gen_job {
     int               rc;
 };
 
-static enum obj_state
-state_of(const struct ientry *en)
-{
-    return en->flags & IENT_TOMB ? OBJ_TOMB : en->flags & IENT_MOVED ? OBJ_MOVED : OBJ_HERE;
-}
-
 static void
 gen_blocking(void *arg)
 {
     struct gen_job *g = arg;
-    struct mpath   *m = mpath_of(g->s, g->b, g->name);
-    struct ientry   en;
-    struct sbuf     v;
+    struct found    f;
 
-    sbuf_init(&v, 128 * KIB);
-    g->rc = m == NULL ? -AIS_E_IO : rows_get(m->rows, g->b->bid, g->name, &v);
-    if (g->rc == 0)
-        g->rc = ientry_decode(v.p, v.n, &en);
-    if (g->rc == 0) {
-        g->state = state_of(&en);
-        g->gen = en.gen;
-    } else if (g->rc == -AIS_E_NOENT) {
-        g->rc = 0;
-    } else if (m != NULL) {
-        mpath_trouble(m, g->rc);
-    }
-    sbuf_fini(&v);
+    g->rc = where_is(g->s, g->b, g->name, &f);
+    g->state = f.state;
+    g->gen = f.gen;
+    sbuf_fini(&f.row);
 }
 
 int
@@ -98,6 +81,7 @@ purge_rows(struct cjob *c)
     for (size_t at = 0; rc == 0 && scan_row(&p->rows, &at, &name, &value);) {
         if (!ientry_is_moved(value))
             continue;
+        /* a passed one goes, too: it was one when it was brought elsewhere */
         sbuf_reset(&now);
         if (rows_get(p->m->rows, p->b->bid, name, &now) == 0 && ientry_is_moved(sbuf_str(&now)))
             rc = rows_del(p->m->rows, p->b->bid, name);
@@ -176,7 +160,7 @@ purge_blocking(void *arg)
         struct mpath *m = j->s->mpaths[i];
         int           rc;
 
-        if (atomic_load(&m->state) == MPATH_FAILED || !(j->b == NULL ? atomic_exchange(&m->moved, false) : atomic_load(&m->moved)))
+        if (!mpath_readable(m) || !(j->b == NULL ? atomic_exchange(&m->moved, false) : atomic_load(&m->moved)))
             continue;
         rc = purge_mpath(m, j->b);
         if (rc == 0)

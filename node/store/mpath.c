@@ -306,13 +306,14 @@ readable(const struct mpath *m)
 static void
 mpath_fail(struct mpath *m, const char *why)
 {
-    int ok = MPATH_OK, disabled = MPATH_DISABLED;
+    int ok = MPATH_OK, leaving = MPATH_DETACHING;
 
     if (!atomic_compare_exchange_strong(&m->state, &ok, MPATH_FAILED) &&
-        !atomic_compare_exchange_strong(&m->state, &disabled, MPATH_FAILED))
+        !atomic_compare_exchange_strong(&m->state, &leaving, MPATH_FAILED))
         return;
     log_error("mountpath failed", { "mountpath", LZ(m->path) }, { "why", LZ(why) });
     cache_drop_all(m->store, 0, m);
+    layout_failed(m->store);
 }
 
 void
@@ -342,9 +343,63 @@ mpath_trouble(struct mpath *m, int rc)
         atomic_fetch_add(&m->store->io_errors, 1);
     if (rc != -AIS_E_IO && rc != -AIS_E_NOENT && rc != -AIS_E_READONLY)
         return;
-    if (m->leaving || atomic_load(&m->state) == MPATH_FAILED || atomic_exchange(&m->checking, true))
+    if (m->leaving || atomic_load(&m->shut) || !mpath_readable(m) || atomic_exchange(&m->checking, true))
         return;
     offload_async(m->store->run, check_blocking, m);
+}
+
+/* --- identity --- */
+
+static bool read_line(const char *path, char *out, size_t n);
+
+static void
+id_path(const struct mpath *m, char out[512])
+{
+    snprintf(out, 512, "%s/id", m->store_dir);
+}
+
+static int
+id_make(struct mpath *m)
+{
+    char           path[512], tmp[520], line[48];
+    auto_close int fd = -1;
+    int            n;
+
+    snprintf(m->uuid, sizeof(m->uuid), "%016llx%016llx", (unsigned long long)rand_u64(), (unsigned long long)rand_u64());
+    n = snprintf(line, sizeof(line), "%s\n", m->uuid);
+    id_path(m, path);
+    snprintf(tmp, sizeof(tmp), "%s.new", path);
+    fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0 || write(fd, line, (size_t)n) != n || fsync(fd) < 0 || rename(tmp, path) < 0)
+        return err_from_errno(errno);
+    return 0;
+}
+
+/*
+ * Is it the disk that we knew by that name? A folder without the id may be where the disk would be mounted: nothing may be written
+ * there. On the same file system it is the disk, emptied.
+ */
+static int
+id_check(struct mpath *m, const char *known_fs, struct err *e)
+{
+    char path[512], id[40];
+
+    id_path(m, path);
+    if (!read_line(path, id, sizeof(id)))
+        id[0] = '\0';
+    if (m->uuid[0] != '\0' && strcmp(id, m->uuid) != 0) {
+        if (id[0] == '\0' && strcmp(known_fs, m->fs_id) == 0) {
+            log_error("mountpath was emptied: what it had is lost", { "mountpath", LZ(m->path) });
+            m->uuid[0] = '\0';
+            return 0;
+        }
+        return err_set(e, AIS_E_CONFLICT,
+                       "mountpath %s: the file system there (%s, %s, id %s) is not the one that this target knows by that path: is the disk "
+                       "mounted? To use another one detach the mountpath first",
+                       m->path, m->fs, m->fs_type, id[0] == '\0' ? "none" : id);
+    }
+    snprintf(m->uuid, sizeof(m->uuid), "%s", id);
+    return 0;
 }
 
 /* --- state file --- */
@@ -403,7 +458,7 @@ unclean_boot(struct mpath *m)
 /* --- opening --- */
 
 static int
-open_dirs(struct mpath *m, struct err *e)
+open_dirs(struct mpath *m, const char *known_fs, struct err *e)
 {
     char        trash[512];
     struct stat st;
@@ -413,7 +468,10 @@ open_dirs(struct mpath *m, struct err *e)
         return err_set(e, AIS_E_NOMPATH, "mountpath %s does not exist or is not a directory", m->path);
     m->dev = st.st_dev;
     m->ino = st.st_ino;
-    rc = check_id(m, e);
+    fs_of(m);
+    rc = id_check(m, known_fs, e);
+    if (rc == 0)
+        rc = check_id(m, e);
     if (rc < 0)
         return rc;
     snprintf(trash, sizeof(trash), "%s/" TRASH_DIR, m->path);
@@ -421,6 +479,8 @@ open_dirs(struct mpath *m, struct err *e)
     rc = m->rootfd < 0 ? err_from_errno(errno) : mkdirs(m->store_dir);
     if (rc == 0)
         rc = mkdirs(trash);
+    if (rc == 0 && m->uuid[0] == '\0')
+        rc = id_make(m);
     return rc < 0 ? err_set(e, -rc, "mountpath %s: cannot be written: %s", m->path, err_text(rc)) : 0;
 }
 
@@ -457,19 +517,23 @@ open_index(struct mpath *m, struct err *e)
     return journal_open(m->store_dir, atomic_load(&m->total), &m->journal, e);
 }
 
-static struct mpath *
-mpath_new(struct store *s, const char *path, const char *label)
+struct mpath *
+mpath_new(struct store *s, const struct lay_entry *as)
 {
     struct mpath *m = xcalloc(1, sizeof(*m));
 
     m->store = s;
+    m->mode = as->mode;
+    m->by_api = as->by_api;
+    snprintf(m->uuid, sizeof(m->uuid), "%s", as->uuid);
+    snprintf(m->fs_id, sizeof(m->fs_id), "%s", as->fs_id);
     m->rootfd = m->journal.seg.fd = -1;
     atomic_store(&m->moved, true); /* nobody knows yet */
-    snprintf(m->path, sizeof(m->path), "%s", path);
+    snprintf(m->path, sizeof(m->path), "%s", as->path);
     while (strlen(m->path) > 1 && m->path[strlen(m->path) - 1] == '/')
         m->path[strlen(m->path) - 1] = '\0';
     snprintf(m->store_dir, sizeof(m->store_dir), "%s/" STORE_DIR, m->path);
-    snprintf(m->label, sizeof(m->label), "%s", label == NULL ? "" : label);
+    snprintf(m->label, sizeof(m->label), "%s", as->label);
     m->digest = hrw_digest(m->path, strlen(m->path));
     m->arena = arena_new(64 * KIB, 256 * MIB);
     sbuf_init(&m->group, 256 * MIB);
@@ -492,14 +556,13 @@ mpath_free(struct mpath *m)
 }
 
 int
-mpath_open(struct store *s, const char *path, const char *label, struct mpath **out, struct err *e)
+mpath_open(struct store *s, const struct lay_entry *as, struct mpath **out, struct err *e)
 {
-    struct mpath *m = mpath_new(s, path, label);
-    int           rc = open_dirs(m, e);
+    struct mpath *m = mpath_new(s, as);
+    int           rc = open_dirs(m, as->fs_id, e);
 
     if (rc == 0) {
         probe(m);
-        fs_of(m);
         mpath_stat(m);
         rc = open_index(m, e);
     }
@@ -533,8 +596,51 @@ mpath_close(struct mpath *m)
     m->leaving = true;
     while (atomic_load(&m->checking))
         nanosleep(&ms, NULL);
-    clean = atomic_load(&m->adopted) && checkpoint_run(m, NULL) >= 0;
+    clean = !m->shut && atomic_load(&m->adopted) && checkpoint_run(m, NULL) >= 0;
     if (clean && atomic_load(&m->state) != MPATH_FAILED)
         (void)write_state(m, "closed");
     mpath_free(m);
+}
+
+/* --- closing while the process goes on --- */
+
+/* Committer: from here on it does nothing for this mountpath. */
+static int
+retire_commits(struct cjob *j)
+{
+    atomic_store(&j->m->shut, true);
+    return 0;
+}
+
+/* Checkpoint thread: the last checkpoint, then everything is closed. Who looks at rows meanwhile waits, or is told that they are gone. */
+static int
+retire_files(struct mpath *m, void *arg)
+{
+    bool *healthy = arg;
+
+    *healthy = *healthy && checkpoint_run(m, NULL) >= 0 && !m->closing && write_state(m, "closed") == 0;
+    recover_done(m);
+    pthread_mutex_lock(&m->seg_mtx);
+    journal_close(&m->journal);
+    pthread_mutex_unlock(&m->seg_mtx);
+    index_retire(m->index);
+    fd_close(&m->rootfd);
+    return 0;
+}
+
+void
+mpath_retire(struct mpath *m, bool healthy)
+{
+    struct timespec ms = { .tv_nsec = NSEC_PER_MSEC };
+
+    ASSERT(!mpath_readable(m)); /* nobody begins anything there */
+    if (atomic_load(&m->shut))
+        return;
+    cache_drop_all(m->store, 0, m);
+    healthy = healthy && atomic_load(&m->adopted);
+    (void)commit_fn(m, retire_commits, NULL);
+    (void)checkpoint_call(m, retire_files, &healthy);
+    while (atomic_load(&m->checking))
+        nanosleep(&ms, NULL);
+    log_info("mountpath closed", { "mountpath", LZ(m->path) }, { "clean", LBOOL(healthy) });
 }

@@ -380,8 +380,7 @@ mpt_create(struct store *s, const struct bck *b, struct str name, const struct p
     return 0;
 }
 
-/* Chunk 1 lies on the object's own mountpath, the others where (upload id + number) falls. */
-static struct mpath *
+struct mpath *
 part_mpath(struct store *s, const struct bck *b, struct str name, struct str id, unsigned num)
 {
     char key[64];

@@ -22,16 +22,15 @@
 
 /* --- life --- */
 
-static uint64_t
-live_key(const struct obj *o)
-{
-    return parts_key(o->bid, o->name, &o->info.gen);
-}
-
+/* By where the chunks lie: what is brought to other mountpaths keeps its generation. */
 uint64_t
-parts_key(uint64_t bid, struct str name, const struct gen *g)
+parts_key(const struct obj *o)
 {
-    return hash_bytes(name.p, name.n, bid ^ g->counter) | 1;
+    uint64_t h = hash_bytes(o->name.p, o->name.n, o->bid ^ o->info.gen.counter);
+
+    for (unsigned i = 1; i < o->info.nchunks; i++)
+        h = hash_bytes(o->chunks[i].path, strlen(o->chunks[i].path), h);
+    return h | 1;
 }
 
 /* Objects with parts are known while somebody holds them: their files are not removed under a reader. */
@@ -40,8 +39,9 @@ live_add(struct obj *o)
 {
     struct store *s = o->store;
 
+    o->parts = parts_key(o);
     pthread_mutex_lock(&s->live_mtx);
-    hmap_add(&s->live, &o->live, live_key(o));
+    hmap_add(&s->live, &o->live, o->parts);
     o->is_live = true;
     pthread_mutex_unlock(&s->live_mtx);
 }
@@ -467,7 +467,7 @@ obj_load(struct mpath *m, const struct bck *b, struct str name, bool keep_fd, st
 }
 
 struct load {
-    struct mpath     *m;
+    struct store     *s;
     const struct bck *b;
     struct str        name;
     bool              keep_fd;
@@ -476,12 +476,26 @@ struct load {
     int               rc;
 };
 
+/* While it is looked for, an object may be brought to another mountpath, and mountpaths come and go: then again. */
+#define LOOKS 4
+
 static void
 load_blocking(void *arg)
 {
     struct load *l = arg;
 
-    l->rc = obj_load(l->m, l->b, l->name, l->keep_fd, &l->out, l->e);
+    l->rc = -AIS_E_NOOBJ;
+    for (int i = 0; i < LOOKS && l->rc == -AIS_E_NOOBJ; i++) {
+        struct mpath *m = mpath_find(l->s, l->b, l->name);
+
+        if (m == NULL) {
+            l->rc = err_set(l->e, AIS_E_IO, "no mountpaths are available");
+            break;
+        }
+        l->rc = obj_load(m, l->b, l->name, l->keep_fd, &l->out, l->e);
+        if (!atomic_load_explicit(&l->s->scattered, memory_order_acquire) && m == mpath_of(l->s, l->b, l->name))
+            break;
+    }
 }
 
 /* The one member that changes while others may read it: one aligned word. */
@@ -501,7 +515,7 @@ pinned(const struct obj *o)
 int
 obj_open(struct store *s, const struct bck *b, struct str name, unsigned flags, struct obj **out, struct err *e)
 {
-    struct load l = { .b = b, .name = name, .keep_fd = !(flags & OBJ_NO_FD), .e = e };
+    struct load l = { .s = s, .b = b, .name = name, .keep_fd = !(flags & OBJ_NO_FD), .e = e };
     uint64_t    epoch;
     struct obj *o = cache_get(s, b->bid, name, &epoch);
 
@@ -514,9 +528,6 @@ obj_open(struct store *s, const struct bck *b, struct str name, unsigned flags, 
     }
     obj_close(o);
     atomic_fetch_add_explicit(&s->misses, 1, memory_order_relaxed);
-    l.m = mpath_of(s, b, name);
-    if (l.m == NULL)
-        return err_set(e, AIS_E_IO, "no mountpaths are available");
     offload(load_blocking, &l);
     if (l.rc < 0)
         return l.rc;

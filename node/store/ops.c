@@ -189,23 +189,54 @@ look_at_row(struct cjob *j)
     sbuf_init(&v, 64 * KIB);
     rc = rows_get(j->m->rows, j->b->bid, j->name, &v);
     j->was = rc == -AIS_E_NOENT ? OBJ_NONE : OBJ_HERE;
-    if (rc == 0 && ientry_decode(v.p, v.n, &en) == 0 && (en.flags & (IENT_TOMB | IENT_MOVED))) {
-        j->was = en.flags & IENT_TOMB ? OBJ_TOMB : OBJ_MOVED;
+    if (rc == 0 && ientry_decode(v.p, v.n, &en) == 0 && row_state(&en) != OBJ_HERE) {
+        j->was = row_state(&en);
         j->was_gen = en.gen;
         j->was_version = arena_str(j->m->arena, en.version);
     }
+    if (j->was == OBJ_PASSED)
+        j->was = OBJ_NONE;
     sbuf_fini(&v);
+}
+
+/* Is there something newer on another mountpath? Then that is what the name was; what this one has is only in the way. */
+static int
+look_away(struct cjob *j)
+{
+    struct ientry en;
+    struct found  f;
+    int           rc = where_is(j->m->store, j->b, j->name, &f);
+
+    if (rc == 0 && f.m != NULL && f.m != j->m && row_cmp(f.state, &f.gen, j->was, &j->was_gen) > 0) {
+        rc = f.state == OBJ_HERE ? obj_load(f.m, j->b, j->name, false, &j->away, NULL) : 0;
+        if (rc == 0 && ientry_decode(f.row.p, f.row.n, &en) == 0) {
+            j->was = f.state;
+            j->was_gen = f.gen;
+            j->was_version = arena_str(j->m->arena, en.version);
+        }
+        if (rc == -AIS_E_NOOBJ || rc == -AIS_E_CORRUPT) /* a row without a file, or one that cannot be read */
+            rc = 0;
+    }
+    sbuf_fini(&f.row);
+    return rc;
 }
 
 /*
  * What is there now (j->old, j->was...): from the cache, else from row and file; where there is no object by the row, the file is only
- * looked for to be sure.
+ * looked for to be sure. Only while objects are scattered can it fail.
  */
-static void
+static int
 look(struct cjob *j, bool sure)
 {
+    bool scattered = atomic_load(&j->m->store->scattered) && !j->home;
+
     j->was_version = STR_LIT("");
+    j->was_gen = (struct gen){ .counter = 0 };
     j->old = cache_get(j->m->store, j->b->bid, j->name, NULL);
+    if (j->old != NULL && j->old->info.mpath != j->m->idx) { /* of another mountpath */
+        obj_close(j->old);
+        j->old = NULL;
+    }
     if (j->old == NULL) {
         look_at_row(j);
         if ((sure || j->was == OBJ_HERE) && obj_load(j->m, j->b, j->name, false, &j->old, NULL) < 0)
@@ -218,6 +249,20 @@ look(struct cjob *j, bool sure)
     } else if (j->was == OBJ_HERE) { /* a row without a file, or one that cannot be read */
         j->was = OBJ_NONE;
     }
+    return scattered ? look_away(j) : 0;
+}
+
+/* The object that the name has, wherever; NULL = none. */
+static struct obj *
+present(const struct cjob *j)
+{
+    return j->was != OBJ_HERE ? NULL : j->away != NULL ? j->away : j->old;
+}
+
+static int
+look_failed(struct cjob *j, int rc)
+{
+    return job_fail(j, rc, "cannot look on all mountpaths");
 }
 
 /* The generation to be followed; NULL = none. */
@@ -231,16 +276,17 @@ static int
 check_conditions(struct cjob *j)
 {
     const struct put_attrs *a = j->attrs;
+    const struct obj       *o = present(j);
     int                     cmp;
 
-    if (a->if_none_match_any && j->old != NULL)
+    if (a->if_none_match_any && o != NULL)
         return -AIS_E_PRECOND;
-    if (a->if_match.n > 0 && (j->old == NULL || !str_eqz(a->if_match, j->old->info.cksum.value)))
+    if (a->if_match.n > 0 && (o == NULL || !str_eqz(a->if_match, o->info.cksum.value)))
         return -AIS_E_PRECOND;
     if (!a->from_peer || j->was == OBJ_NONE)
         return 0;
     cmp = gen_cmp(&a->gen, &j->was_gen);
-    return cmp > 0 || (cmp == 0 && j->was == OBJ_MOVED) ? 0 : -AIS_E_CONFLICT;
+    return cmp > 0 || (cmp == 0 && (j->was == OBJ_MOVED || j->home)) ? 0 : -AIS_E_CONFLICT;
 }
 
 static void
@@ -461,6 +507,23 @@ drop_copies(struct cjob *j, const struct obj *o)
     }
 }
 
+/* Does the new object have that chunk, too? One that was only brought here does. */
+static bool
+keeps_chunk(const struct cjob *j, const char *path)
+{
+    for (unsigned i = 1; j->ufest != NULL && i < j->ufest->n; i++)
+        if (str_eqz(j->ufest->chunks[i].path, path))
+            return true;
+    return false;
+}
+
+/* Side records are called by the generation: one that comes home finds its own name. */
+static bool
+same_side(const struct cjob *j, const struct obj *o)
+{
+    return j->side_path != NULL && o->info.gen.counter == j->gen.counter;
+}
+
 static void
 drop_parts(struct cjob *j, const struct obj *o, bool with_manifest)
 {
@@ -469,14 +532,15 @@ drop_parts(struct cjob *j, const struct obj *o, bool with_manifest)
 
     if (o == NULL)
         return;
-    key = parts_key(o->bid, o->name, &o->info.gen);
+    key = parts_key(o);
     for (unsigned i = 1; i < o->info.nchunks; i++)
-        later_add(j->m, o->chunks[i].path, NULL, key);
-    if (o->side && layout_side(j->m->path, j->b, o->name, o->info.gen.counter, path) > 0)
+        if (!keeps_chunk(j, o->chunks[i].path))
+            later_add(j->m, o->chunks[i].path, NULL, key);
+    if (o->side && !same_side(j, o) && layout_side(j->m->path, j->b, o->name, o->info.gen.counter, path) > 0)
         later_add(j->m, path, NULL, 0);
-    if (o->staged != NULL)
+    if (o->staged != NULL && !(j->manifest_kept != NULL && strcmp(j->manifest_kept, o->staged) == 0))
         later_add(j->m, o->staged, NULL, 0);
-    if (o->info.copies > 1)
+    if (o->info.copies > 1 && !j->home)
         drop_copies(j, o);
     for (int hashed = 0; with_manifest && o->info.nchunks > 0 && hashed < 2; hashed++)
         if (layout_aux(j->m->path, j->b, CT_UFEST, o->name, hashed != 0, path) > 0)
@@ -511,12 +575,14 @@ body_file(struct cjob *j)
 }
 
 static int
-set_mtime(struct cjob *j)
+set_times(struct cjob *j)
 {
     struct timespec ts[2] = { { .tv_nsec = UTIME_OMIT } };
 
     if (j->attrs->mtime_ns == 0)
         return 0;
+    if (j->attrs->from_peer && j->attrs->atime_ns > 0)
+        ts[0] = (struct timespec){ .tv_sec = j->attrs->atime_ns / NSEC_PER_SEC, .tv_nsec = j->attrs->atime_ns % NSEC_PER_SEC };
     ts[1] = (struct timespec){ .tv_sec = j->attrs->mtime_ns / NSEC_PER_SEC, .tv_nsec = j->attrs->mtime_ns % NSEC_PER_SEC };
     return futimens(j->fd, ts) < 0 ? err_from_errno(errno) : 0;
 }
@@ -535,7 +601,7 @@ prepare_meta(struct cjob *j)
     if (rc == 0)
         rc = job_meta_write(j);
     if (rc == 0)
-        rc = set_mtime(j);
+        rc = set_times(j);
     if (rc == 0 && j->old != NULL)
         j->prev = prev_name(j);
     j->meta->version = str_z(keep(j, version[0] != '\0' ? version : ""));
@@ -549,22 +615,24 @@ static bool
 same_content(const struct cjob *j)
 {
     const struct put_attrs *a = j->attrs;
+    const struct obj       *o = present(j);
 
-    return a->same_is_noop && a->expect.type != CKSUM_NONE && j->old != NULL && j->old->info.nchunks == 0 &&
-           j->old->info.size == j->meta->size && cksum_eq(&j->old->info.cksum, &a->expect);
+    return a->same_is_noop && a->expect.type != CKSUM_NONE && o != NULL && o->info.nchunks == 0 && o->info.size == j->meta->size &&
+           cksum_eq(&o->info.cksum, &a->expect);
 }
 
 static int
 put_prepare(struct cjob *j)
 {
-    int rc;
+    int rc = look(j, false);
 
-    look(j, false);
+    if (rc < 0)
+        return look_failed(j, rc);
     set_gen(j);
     j->own = (struct own){ .gen = j->gen };
     if (same_content(j)) {
         j->noop = true;
-        j->out = obj_ref(j->old);
+        j->out = obj_ref(present(j));
         return 0;
     }
     rc = body_file(j);
@@ -610,8 +678,8 @@ name_settle(struct cjob *j)
 
     if (rc != -EEXIST || j->prev != NULL)
         return rc;
-    if (j->old == NULL)
-        look(j, true);
+    if (j->old == NULL && obj_load(j->m, j->b, j->name, false, &j->old, NULL) < 0)
+        j->old = NULL;
     j->prev = prev_name(j);
     return name_over(j);
 }
@@ -668,13 +736,19 @@ static int
 delete_prepare(struct cjob *j)
 {
     struct sbuf v;
+    bool        is;
+    int         rc = look(j, true);
 
-    look(j, true);
+    if (rc < 0)
+        return look_failed(j, rc);
     j->gen = gen_after(j->m->store, was_gen(j));
     j->path = j->old != NULL ? keep(j, j->old->fqn) : unreadable(j);
-    if (j->path != NULL && j->only != NULL && (j->old == NULL || gen_cmp(&j->old->info.gen, j->only) != 0))
+    if (j->old != NULL && present(j) == NULL) /* what is here was deleted on another mountpath */
+        return err_set(&j->e, AIS_E_NOOBJ, "%.*s does not exist", STR_FMT(j->name));
+    is = j->path != NULL || j->away != NULL;
+    if (is && j->only != NULL && (j->was != OBJ_HERE || gen_cmp(&j->was_gen, j->only) != 0))
         return err_set(&j->e, AIS_E_CONFLICT, "%.*s has changed", STR_FMT(j->name));
-    if (j->path != NULL)
+    if (is)
         return 0;
     /* A row without a file is no object; it goes. */
     sbuf_init(&v, 64 * KIB);
@@ -689,6 +763,8 @@ static int
 delete_apply(struct cjob *j)
 {
     FAIL_POINT("disk.unlink", return job_fail(j, failpoint_error(-AIS_E_IO), "injected"));
+    if (j->path == NULL) /* on another mountpath, or nothing at all: only the row says so */
+        return 0;
     if (unlink(j->path) < 0 && errno != ENOENT)
         return job_fail(j, err_from_errno(errno), "cannot remove");
     return 0;
@@ -714,10 +790,13 @@ delete_finish(struct cjob *j)
 static int
 moved_prepare(struct cjob *j)
 {
-    look(j, true);
+    int rc = look(j, true);
+
+    if (rc < 0)
+        return look_failed(j, rc);
     j->gen = *j->only;
     j->noop = j->was == OBJ_MOVED && gen_cmp(&j->was_gen, j->only) == 0;
-    if (!j->noop && (j->old == NULL || gen_cmp(&j->was_gen, j->only) != 0))
+    if (!j->noop && (j->old == NULL || j->old != present(j) || gen_cmp(&j->was_gen, j->only) != 0))
         return err_set(&j->e, AIS_E_CONFLICT, "%.*s has changed", STR_FMT(j->name));
     j->path = j->noop ? NULL : keep(j, j->old->fqn);
     return 0;
@@ -740,7 +819,10 @@ moved_finish(struct cjob *j)
 static int
 tomb_prepare(struct cjob *j)
 {
-    look(j, true);
+    int rc = look(j, true);
+
+    if (rc < 0)
+        return look_failed(j, rc);
     if (j->only->counter == 0) {
         j->gen = gen_after(j->m->store, was_gen(j));
     } else {
@@ -754,12 +836,6 @@ tomb_prepare(struct cjob *j)
     }
     j->noop = j->older && j->was == OBJ_NONE && j->path == NULL;
     return 0;
-}
-
-static int
-tomb_apply(struct cjob *j)
-{
-    return j->path == NULL ? 0 : delete_apply(j);
 }
 
 /* --- custom metadata --- */
@@ -798,10 +874,15 @@ merge_custom(struct cjob *j, struct lmeta *m)
 static int
 custom_prepare(struct cjob *j)
 {
-    look(j, true);
+    int rc = look(j, true);
+
+    if (rc < 0)
+        return look_failed(j, rc);
     j->gen = gen_after(j->m->store, was_gen(j));
-    if (j->old == NULL)
+    if (present(j) == NULL)
         return err_set(&j->e, AIS_E_NOOBJ, "%.*s does not exist", STR_FMT(j->name));
+    if (j->away != NULL) /* it was brought here before, and now it is gone again: mountpaths come and go */
+        return err_set(&j->e, AIS_E_UNAVAIL, "%.*s: mountpaths have changed, try again", STR_FMT(j->name));
     j->path = keep(j, j->old->fqn);
     j->fd = open(j->path, O_RDONLY | O_CLOEXEC);
     return j->fd < 0 ? job_fail(j, err_from_errno(errno), "cannot open") : 0;
@@ -850,14 +931,21 @@ move_prepare(struct cjob *j)
     struct cjob to = { .m = j->m, .b = j->b, .name = j->to };
     char        path[FQN_MAX];
 
-    look(j, true);
-    look(&to, true);
+    int rc = look(j, true);
+
+    if (rc == 0)
+        rc = look(&to, true);
     j->over = to.old;
+    obj_close(to.away);
+    if (rc < 0)
+        return look_failed(j, rc);
     j->gen = gen_after(j->m->store, was_gen(j));
     if (to.was != OBJ_NONE && gen_cmp(&j->gen, &to.was_gen) <= 0)
         j->gen = gen_after(j->m->store, &to.was_gen);
-    if (j->old == NULL)
+    if (present(j) == NULL)
         return err_set(&j->e, AIS_E_NOOBJ, "%.*s does not exist", STR_FMT(j->name));
+    if (j->away != NULL)
+        return err_set(&j->e, AIS_E_UNAVAIL, "%.*s: mountpaths have changed, try again", STR_FMT(j->name));
     if (j->old->long_form || j->old->side || j->old->info.nchunks > 0 || (j->over != NULL && j->over->long_form) ||
         layout_obj(j->m->path, j->b, CT_OBJ, j->to, path) < 0 || (j->over == NULL && plain_is_taken(path)))
         return -AIS_E_UNSUPP;
@@ -901,7 +989,7 @@ move_finish(struct cjob *j)
 static int
 manifest_stage(struct cjob *j)
 {
-    char           path[FQN_MAX];
+    char           path[FQN_MAX], work[FQN_MAX];
     struct sbuf    image;
     auto_close int fd = -1;
     int            rc = layout_manifest(j->m->path, j->b, j->name, j->ufest->id, path);
@@ -912,21 +1000,27 @@ manifest_stage(struct cjob *j)
     rc = ufest_encode(j->ufest, &image);
     if (rc == 0)
         rc = mkdirs_parent(path);
-    if (rc == 0) {
-        fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    if (rc == 0) { /* beside and renamed: of one that comes home the name may be taken */
+        work_name(j->m, j->b, "ufest", j->name, work);
+        fd = open(work, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
         rc = fd < 0 ? err_from_errno(errno) : write_all(fd, image.p, image.n);
+        if (rc == 0 && rename(work, path) < 0)
+            rc = err_from_errno(errno);
+        if (rc < 0)
+            (void)unlink(work);
     }
     sbuf_fini(&image);
-    j->manifest = keep(j, path);
+    j->manifest = j->manifest_kept = keep(j, path);
     return rc;
 }
 
 static int
 chunked_prepare(struct cjob *j)
 {
-    int rc;
+    int rc = look(j, true);
 
-    look(j, true);
+    if (rc < 0)
+        return look_failed(j, rc);
     set_gen(j);
     j->own = (struct own){ .gen = j->gen, .upload = j->ufest->id };
     j->meta->lid |= LID_CHUNKED;
@@ -992,7 +1086,7 @@ const struct cop_def cop_defs[COP_NOPS] = {
     [COP_PUT]     = { put_prepare,     put_apply,     put_finish },
     [COP_DELETE]  = { delete_prepare,  delete_apply,  delete_finish },
     [COP_MOVED]   = { moved_prepare,   delete_apply,  moved_finish },
-    [COP_TOMB]    = { tomb_prepare,    tomb_apply,    delete_finish },
+    [COP_TOMB]    = { tomb_prepare,    delete_apply,   delete_finish },
     [COP_CUSTOM]  = { custom_prepare,  custom_apply,  custom_finish },
     [COP_MOVE]    = { move_prepare,    move_apply,    move_finish },
     [COP_CHUNKED] = { chunked_prepare, chunked_apply, chunked_finish },

@@ -252,7 +252,14 @@ commit_locked(struct cjob *j, struct err *e)
         fd_close(&j->fd);
         return err_set(e, -rc, "%.*s: %s", STR_FMT(j->name), err_text(rc));
     }
-    rc = commit_held(j, e);
+    if (j->op == COP_CUSTOM)
+        rc = home_for_change(j->m->store, j->b, j->name);
+    if (rc == 0) {
+        rc = commit_held(j, e);
+    } else {
+        fd_close(&j->fd);
+        err_set(e, -rc, "%.*s: %s", STR_FMT(j->name), err_text(rc));
+    }
     nunlock(&j->m->store->names, &h);
     return rc;
 }
@@ -310,6 +317,14 @@ put_commit(struct put *p, struct obj **out, struct err *e)
 
 /* --- small changes --- */
 
+static void
+find_blocking(void *arg)
+{
+    struct cjob *j = arg;
+
+    j->m = mpath_find(j->arg, j->b, j->name);
+}
+
 static int
 simple(struct cjob *j, struct err *e)
 {
@@ -342,8 +357,12 @@ obj_delete_if(struct store *s, const struct bck *b, struct str name, const struc
 int
 obj_moved(struct store *s, const struct bck *b, struct str name, const struct gen *gen, struct err *e)
 {
-    struct cjob j = { .op = COP_MOVED, .m = mpath_of(s, b, name), .b = b, .name = name, .only = gen, .peer = true };
+    struct cjob j = { .op = COP_MOVED, .b = b, .name = name, .only = gen, .peer = true, .anywhere = true, .arg = s };
 
+    if (atomic_load(&s->scattered)) /* where it lies: when a resilver takes it away meanwhile, it has changed */
+        offload(find_blocking, &j);
+    else
+        j.m = mpath_of(s, b, name);
     return simple(&j, e);
 }
 
@@ -505,8 +524,10 @@ static int
 rename_held(struct store *s, const struct bck *b, struct str from, struct str to, struct err *e)
 {
     struct cjob j = { .op = COP_MOVE, .m = mpath_of(s, b, from), .b = b, .name = from, .to = to, .fd = -1 };
-    int         rc;
+    int         rc = home_for_change(s, b, from);
 
+    if (rc < 0)
+        return err_set(e, -rc, "%.*s: %s", STR_FMT(from), err_text(rc));
     if (j.m == NULL || j.m != mpath_of(s, b, to))
         return copy_and_delete(s, b, from, to, e);
     rc = commit_call(&j);

@@ -28,6 +28,7 @@ struct rebuild {
     struct sbuf       names; /* u32 length, name; BATCH at most */
     unsigned          n;
     uint64_t          objects, skipped;
+    bool              away;  /* some lie where HRW does not say */
     size_t            base;  /* length of ".../%ob/" */
     int               rc;
     char              path[FQN_MAX];
@@ -116,30 +117,38 @@ copy_file(struct rebuild *rb, struct mpath *m, char work[FQN_MAX])
     return to < 0 ? err_from_errno(errno) : to;
 }
 
-/*
- * A copy of a mirrored object, on another mountpath than the one that owns the name: it serves nobody as long as the main copy is
- * there, and takes its place when that is lost.
- */
+/* A copy of a mirrored object serves nobody as long as the main one is there, and takes its place when that is lost. */
 static void
-copy_home(struct rebuild *rb, struct str name)
+copy_home(struct rebuild *rb, struct mpath *m, struct str name)
 {
-    struct mpath *m = mpath_of(rb->m->store, rb->b, name);
-    struct obj   *o = NULL;
-    char          to[FQN_MAX], work[FQN_MAX];
-    struct stat   st;
-    int           fd, rc;
+    char        to[FQN_MAX], work[FQN_MAX];
+    struct stat st;
+    int         fd, rc;
 
     if (!rb->start || m == NULL || layout_is_long(str_z(rb->path)) || layout_obj(m->path, rb->b, CT_OBJ, name, to) < 0 ||
         lstat(to, &st) == 0 || errno != ENOENT)
         return;
-    fd = open(rb->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    rc = fd < 0 ? err_from_errno(errno) : obj_load_fd(rb->m, rb->b, name, rb->path, fd, &o);
+    fd = copy_file(rb, m, work);
+    rc = fd < 0 ? fd : name_new(m, fd, work, to) < 0 ? -AIS_E_IO : row_follow(m, rb->b, name);
     fd_close(&fd);
-    if (rc == 0 && o->info.copies > 1 && o->info.nchunks == 0) {
-        fd = copy_file(rb, m, work);
-        rc = fd < 0 ? fd : name_new(m, fd, work, to) < 0 ? -AIS_E_IO : row_follow(m, rb->b, name);
-        fd_close(&fd);
-        log_warn("a lost object was made again from its copy", { "file", LZ(to) }, { "copy", LZ(rb->path) }, { "error", LZ(rc < 0 ? err_text(rc) : "") });
+    log_warn("a lost object was made again from its copy", { "file", LZ(to) }, { "copy", LZ(rb->path) }, { "error", LZ(rc < 0 ? err_text(rc) : "") });
+}
+
+/* On another mountpath than HRW says: a mirror copy, or an object that a resilver has to bring home. */
+static void
+away_file(struct rebuild *rb, struct mpath *home, struct str name)
+{
+    auto_close int fd = open(rb->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    struct obj    *o;
+
+    if (fd < 0 || obj_load_fd(rb->m, rb->b, name, rb->path, fd, &o) < 0)
+        return;
+    if (o->info.copies > 1 && rb->m->store->mpaths[rb->m->idx] == rb->m) {
+        if (o->info.nchunks == 0)
+            copy_home(rb, home, name);
+    } else {
+        batch_add(rb, name);
+        rb->away = true;
     }
     obj_close(o);
 }
@@ -147,8 +156,9 @@ copy_home(struct rebuild *rb, struct str name)
 static void
 rebuild_file(struct rebuild *rb)
 {
-    struct str name = str_z(rb->path + rb->base);
-    char       real[OBJ_NAME_MAX + 1];
+    struct str    name = str_z(rb->path + rb->base);
+    char          real[OBJ_NAME_MAX + 1];
+    struct mpath *home;
 
     if (layout_is_long(str_z(rb->path))) {
         real_name(rb, real);
@@ -158,9 +168,12 @@ rebuild_file(struct rebuild *rb)
             return;
         }
     }
-    if (mpath_of(rb->m->store, rb->b, name) != rb->m)
-        copy_home(rb, name);
-    else if (!frag_is_replica(rb->m, rb->b, name))
+    home = mpath_of(rb->m->store, rb->b, name);
+    if (frag_is_replica(rb->m, rb->b, name))
+        return;
+    if (home != rb->m)
+        away_file(rb, home, name);
+    else
         batch_add(rb, name);
 }
 
@@ -310,6 +323,8 @@ rebuild_bck(struct mpath *m, const struct bck *b, bool start, uint64_t *objects,
     if (rb->rc == 0)
         rb->rc = checkpoint_call(m, mark_known, arg);
     rc = rb->rc;
+    if (rb->away)
+        layout_scatter(m->store);
     *objects += rb->objects;
     if (rc == 0 && (rb->objects > 0 || rb->skipped > 0))
         log_info("index rebuilt", { "mountpath", LZ(m->path) }, { "bucket", LSTR(b->name) }, { "objects", LU64(rb->objects) },

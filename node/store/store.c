@@ -70,25 +70,6 @@ check_paths(const struct store_conf *c, struct err *e)
     return 0;
 }
 
-/* last: no other mountpath is left to start with. */
-static int
-open_one(struct store *s, unsigned i, bool last, struct err *e)
-{
-    struct mpath *m;
-    int           rc = mpath_open(s, s->conf.paths[i].path, s->conf.paths[i].label, &m, e);
-
-    if (rc < 0 && s->conf.start_with_lost_mpath && !last) {
-        log_error("mountpath is lost, starting without it", { "mountpath", LZ(s->conf.paths[i].path) });
-        return 0;
-    }
-    if (rc == 0) {
-        m->idx = s->n;
-        s->mpaths[s->n] = m;
-        s->n++;
-    }
-    return rc;
-}
-
 int
 store_open(const struct store_conf *c, struct store **out, struct err *e)
 {
@@ -103,12 +84,13 @@ store_open(const struct store_conf *c, struct store **out, struct err *e)
     cache_init(s);
     nlocks_init(&s->names);
     MUST(pthread_mutex_init(&s->mp_mtx, NULL));
+    MUST(pthread_mutex_init(&s->lay_mtx, NULL));
     MUST(pthread_mutex_init(&s->up_mtx, NULL));
     MUST(pthread_mutex_init(&s->live_mtx, NULL));
     atomic_store(&s->counter, (uint64_t)clock_real());
     rc = c->npaths == 0 ? err_set(e, AIS_E_INVAL, "a target needs at least one mountpath") : check_paths(c, e);
-    for (unsigned i = 0; rc == 0 && i < c->npaths && i < MAX_MPATHS; i++)
-        rc = open_one(s, i, i + 1 == c->npaths && s->n == 0, e);
+    if (rc == 0)
+        rc = layout_open(s, e);
     if (rc < 0) {
         store_close(s);
         return rc;
@@ -122,6 +104,7 @@ void
 store_close(struct store *s)
 {
     struct timespec ms = { .tv_nsec = NSEC_PER_MSEC };
+    struct mpath   *m;
 
     if (s == NULL)
         return;
@@ -132,12 +115,17 @@ store_close(struct store *s)
     cache_drop_all(s, 0, NULL);
     for (unsigned i = 0; i < s->n; i++)
         mpath_close(s->mpaths[i]);
+    while ((m = s->gone) != NULL) {
+        s->gone = m->next_gone;
+        mpath_close(m);
+    }
     mpt_fini(s);
     bck_fini(s);
     cache_fini(s);
     nlocks_fini(&s->names);
     hmap_fini(&s->live);
     pthread_mutex_destroy(&s->mp_mtx);
+    pthread_mutex_destroy(&s->lay_mtx);
     pthread_mutex_destroy(&s->up_mtx);
     pthread_mutex_destroy(&s->live_mtx);
     free(s);

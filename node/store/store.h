@@ -215,13 +215,42 @@ void              frag_walk_free(struct frag_walk *w);
 bool              frag_name_next(const struct sbuf *names, size_t *at, struct str *name); /* *at: 0 to begin */
 
 /* --- mountpaths, space, state --- */
-unsigned store_mpaths(struct store *s, struct mpath_info *out, unsigned max); /* how many there are */
-int      store_mpath_attach(struct store *s, struct str path, struct str label, struct err *e);
-int      store_mpath_detach(struct store *s, struct str path, struct err *e);
-int      store_mpath_enable(struct store *s, struct str path, bool *was_noop, struct err *e);
-int      store_mpath_disable(struct store *s, struct str path, bool *was_noop, struct err *e);
+unsigned store_mpaths(struct store *s, struct mpath_info *out, unsigned max); /* how many there are; places of detached ones count */
+/*
+ * Mountpaths come and go. What they have is found wherever it is from the moment the call returns; to bring it to where HRW says is
+ * the resilver's: after each of these calls store_resilver_due() tells whether it has to run (again). A disk is known by the id that lies
+ * on it, not by device or path: another file system under a known path is refused (-AIS_E_CONFLICT). -AIS_E_NOMPATH: no such
+ * mountpath; -AIS_E_BUSY: another one is coming or going.
+ */
+int store_mpath_attach(struct store *s, struct str path, struct str label, struct err *e);
+int store_mpath_enable(struct store *s, struct str path, bool *was_noop, struct err *e);
+/* now: at once, without bringing away what it has: that is not to be had until it is back. Else it serves what it has until the resilver
+ * is through; then it is closed, so that it can be unmounted. The last one always goes at once. */
+int store_mpath_disable(struct store *s, struct str path, bool now, bool *was_noop, struct err *e);
+int store_mpath_detach(struct store *s, struct str path, bool now, struct err *e);
 /* Rows from the files, while the mountpath is in use. *objects: files seen. */
 int      store_mpath_rebuild(struct store *s, struct str path, uint64_t *objects, struct err *e);
+
+/*
+ * The resilver: brings everything to the mountpath that HRW says, and lets those go that are to leave. The caller's fiber waits, for long.
+ * After a crash it goes on where it was. 0: all is where it should be. -AIS_E_AGAIN: mountpaths have changed meanwhile, begin again;
+ * -AIS_E_CANCELED: go_on said no, or the fiber was cancelled; -AIS_E_BUSY: one is running, or not all buckets have been told; else some objects could not be brought (their
+ * source is damaged, there is no space): it stays due, and what is to leave stays.
+ */
+struct resilver_prog {
+    uint64_t total;  /* rows to look at, by the indexes */
+    uint64_t seen;   /* of them; each is looked at twice */
+    uint64_t brought, bytes;
+    uint64_t failed;
+};
+struct resilver_args {
+    bool   (*go_on)(void *ctx, const struct resilver_prog *p); /* some times a second, on the caller's fiber; NULL = always */
+    void    *ctx;
+    unsigned inflight; /* objects of a mountpath at a time; 0 = 4 */
+};
+bool     store_resilver_due(const struct store *s); /* and all buckets have been told; does not park */
+int      store_resilver(struct store *s, const struct resilver_args *a, struct resilver_prog *out, struct err *e);
+
 void     store_cap(struct store *s, struct store_cap *out); /* cached, refreshed in the background; does not park */
 int      store_cap_refresh(struct store *s);
 void     store_set_watermarks(struct store *s, unsigned cleanupwm, unsigned lowwm, unsigned highwm, unsigned oos);

@@ -17,6 +17,7 @@
 #include "run/fiber.h"
 #include "run/offload.h"
 #include "store/journal.h"
+#include "store/layfile.h"
 #include "store/layout.h"
 #include "store/nlock.h"
 #include "store/own.h"
@@ -53,6 +54,11 @@ struct mpath {
     struct rows   *rows;
     struct worker *committer, *checkpointer;
     int            rootfd;
+    char           uuid[40];  /* what the disk calls itself: layfile.h */
+    enum mp_mode   mode;      /* how it is listed while it is closed, and what a DETACHING one becomes; mp_mtx */
+    bool           by_api;    /* attached while the target ran; mp_mtx */
+    struct mpath  *next_gone; /* store.gone; mp_mtx */
+    _Atomic bool   shut;      /* nothing of the disk is open any more; only the struct is left */
     dev_t          dev;       /* of the root when it was opened: another one now means that it vanished */
     ino_t          ino;
     _Atomic uint64_t used, avail, total;
@@ -112,6 +118,7 @@ struct obj {
     bool             long_form;  /* the file has the long-name form */
     bool             side;       /* has a side record */
     bool             is_live;
+    uint64_t         parts;      /* parts_key */
     struct hnode     live;       /* in store->live: objects with parts */
     pthread_mutex_t  fd_mtx;     /* protects opening of descriptors; never held across a park */
     _Atomic int      fd;
@@ -167,7 +174,9 @@ struct store {
     struct run       *run;
     char              node_id[40];
     _Atomic unsigned  n;
-    struct mpath     *mpaths[MAX_MPATHS];
+    struct mpath *_Atomic mpaths[MAX_MPATHS];
+    struct mpath     *gone;       /* replaced in the list, closed: somebody may still look at them; mp_mtx */
+    pthread_mutex_t   lay_mtx; /* one writes the layout file at a time; before mp_mtx */
     pthread_mutex_t   mp_mtx; /* protects changes of mpaths[] and n, and the list of buckets */
     struct known_bck *bcks, *bcks_gone;
     struct forget    *forgets;    /* rows that go; mp_mtx */
@@ -182,7 +191,11 @@ struct store {
     _Atomic uint64_t  term, smap_ver, counter;
     _Atomic unsigned  wm[4];
     _Atomic int64_t   cap_at;
-    _Atomic bool      attaching;
+    _Atomic bool      attaching;  /* a mountpath comes or goes: one at a time */
+    _Atomic bool      resilvering; /* a resilver is running */
+    _Atomic bool      scattered;  /* objects may lie on other mountpaths than HRW says: a resilver is due */
+    _Atomic unsigned  layout;     /* counts changes of the set of mountpaths, and of where rows are */
+    _Atomic uint64_t  lay_version;/* of the layout on disk */
     _Atomic int       trash_busy; /* jobs in the background that use the store: store_close waits for them */
     _Atomic bool      stopping;   /* they end early */
     _Atomic bool      tomb_hold;  /* tombstones are kept whatever their age */
@@ -196,8 +209,11 @@ struct store {
 /* --- mpath.c --- */
 struct mpath *mpath_of(struct store *s, const struct bck *b, struct str name);
 struct mpath *mpath_of_digest(struct store *s, uint64_t digest); /* NULL when there is none */
-int           mpath_open(struct store *s, const char *path, const char *label, struct mpath **out, struct err *e);
+struct mpath *mpath_new(struct store *s, const struct lay_entry *as); /* not opened */
+int           mpath_open(struct store *s, const struct lay_entry *as, struct mpath **out, struct err *e);
 void          mpath_close(struct mpath *m);
+/* Close all that is open of the disk; the struct stays. Its state says already that it is not used. Blocks. */
+void          mpath_retire(struct mpath *m, bool healthy);
 void          mpath_stat(struct mpath *m);
 /* An operation failed: count it, and look in the background whether the mountpath is still there. Any thread. */
 void          mpath_trouble(struct mpath *m, int rc);
@@ -209,6 +225,53 @@ void          work_name(struct mpath *m, const struct bck *b, const char *prefix
 void          reserve_make(struct mpath *m);   /* space for the index on a full disk */
 bool          reserve_free(struct mpath *m);   /* true when some was freed */
 
+/* --- mpset.c: the set of mountpaths --- */
+struct mpath *mpath_named(struct store *s, struct str path); /* NULL */
+int           layout_open(struct store *s, struct err *e);   /* all mountpaths, at the start. Blocks */
+void          layout_scatter(struct store *s); /* objects were found where HRW does not say. Blocks */
+void          layout_failed(struct store *s);  /* a mountpath failed: noted on the others. Blocks */
+/* The resilver is through: what was to leave leaves. -AIS_E_AGAIN: the set has changed since it had that version. Blocks. */
+int           layout_settled(struct store *s, uint64_t version);
+
+/* --- where.c: names while objects are scattered --- */
+bool mpath_readable(const struct mpath *m); /* its rows and files can be read */
+/* What the mountpaths know of a name: the newest, its row and where that is. */
+struct found {
+    struct mpath  *m;     /* NULL: nowhere */
+    enum obj_state state;
+    struct gen     gen;
+    struct sbuf    row;   /* value of the row; the caller frees */
+};
+/* 0, or an error when a mountpath could not be asked and so nothing is sure. Blocks. Initializes f->row always. */
+int           where_is(struct store *s, const struct bck *b, struct str name, struct found *f);
+/* The mountpath to look for an object on: where its newest row is, else the one HRW says; NULL: there are no mountpaths. Blocks while
+ * objects are scattered. */
+struct mpath *mpath_find(struct store *s, const struct bck *b, struct str name);
+enum obj_state row_state(const struct ientry *en);
+/* Is a row of that state and generation to be believed rather than the other? > 0, 0, < 0 */
+int           row_cmp(enum obj_state as, const struct gen *ag, enum obj_state bs, const struct gen *bg);
+
+/* --- home.c: one name at a time; the caller holds it exclusively. Block --- */
+struct homing {
+    struct store *s;
+    char         *buf;      /* HOME_BUF bytes */
+#define HOME_BUF (1u << 20)
+    _Atomic bool *stop;     /* NULL = never; copying ends early with -AIS_E_CANCELED */
+    uint64_t      bytes;    /* copied; added to */
+    uint64_t      to;       /* mountpaths that got something, by place; added to */
+};
+/* Bring what is newest of the name to where HRW says, and chunks of it that must not stay. The source is left. *brought: there was
+ * something to do. */
+int home_bring(struct homing *h, const struct bck *b, struct str name, bool *brought);
+/* Remove what a mountpath has of a name that is on stable storage at home; its row stays, as passed. */
+int home_leave(struct homing *h, const struct bck *b, struct str name, struct mpath *from);
+/* Is there something to do for this row of m? */
+bool home_needs(struct homing *h, const struct bck *b, struct str name, const struct ientry *en, struct mpath *m);
+/* Copy bytes, and compare with what they should be. */
+int home_copy(struct homing *h, int from, int to, uint64_t size, const struct cksum *want);
+/* Before a change that needs the object at home. 0 when it is, or when there is none. */
+int home_for_change(struct store *s, const struct bck *b, struct str name);
+
 /* --- trash.c --- */
 int trash_dir(struct mpath *m, const char *path); /* rename away now, remove in the background; blocks shortly. 0 also when it is not there */
 void trash_sweep(struct store *s);
@@ -219,6 +282,8 @@ int rebuild_bck(struct mpath *m, const struct bck *b, bool start, uint64_t *obje
 
 /* --- frag.c --- */
 /* Is the file under this name here a replica that erasure coding made for another target's object? Blocks. */
+/* Bring fragments of a mountpath to where HRW says. -AIS_E_CANCELED when stopped. Blocks. */
+int  frag_home(struct homing *h, const struct bck *b, struct mpath *m);
 bool frag_is_replica(struct mpath *m, const struct bck *b, struct str name);
 
 /* --- bucket.c --- */
@@ -259,7 +324,7 @@ int         meta_load(struct mpath *m, const struct bck *b, int fd, struct objme
 void        meta_free(struct objmeta *om);
 struct str  orig_name(const struct lmeta *m); /* the real name by the metadata; {NULL,0} when it has none */
 struct obj *manifest_parts(struct store *s, const struct bck *b, struct str name, const char *path); /* its chunks only */
-uint64_t    parts_key(uint64_t bid, struct str name, const struct gen *g);
+uint64_t    parts_key(const struct obj *o);
 bool        parts_in_use(struct store *s, uint64_t key);
 
 /* --- commit.c: jobs of a mountpath's committer, in two steps around the journal record; ops.c does them --- */
@@ -287,6 +352,8 @@ struct cjob {
     const struct gen *only;
     bool          older;       /* TOMB: only where something older is */
     bool          peer;        /* no client's change */
+    bool          anywhere;    /* also where HRW does not say */
+    bool          home;        /* the object comes from another mountpath, or its chunks do: nothing else changes */
     /* MOVE */
     struct str    to;
     /* CHUNKED: the manifest; `work` is where chunk 1 lies now */
@@ -299,7 +366,8 @@ struct cjob {
     struct err    e;
     struct obj   *out;         /* new object, counted */
     /* between prepare and apply: the arena's */
-    struct obj   *old, *over;  /* what has the name now, counted; MOVE: what has the other one */
+    struct obj   *old, *over;  /* what has the name on this mountpath, counted; MOVE: what has the other one */
+    struct obj   *away;        /* what has it on another one, and is newer, counted: objects are scattered */
     enum obj_state was;        /* what the name was, with its generation and version */
     struct gen    was_gen;
     struct str    was_version;
@@ -308,7 +376,8 @@ struct cjob {
     char         *path;        /* the name to be given */
     char         *prev;        /* where the predecessor goes; NULL = none */
     char         *side_path;   /* a side record that was staged */
-    char         *manifest;    /* CHUNKED: the staged manifest */
+    char         *manifest;    /* CHUNKED: the staged manifest, until it is applied */
+    char         *manifest_kept; /* and still */
     bool          long_form;
     bool          small;       /* the body came in memory: in durable mode it rides in the journal */
     bool          noop;        /* nothing to change */
@@ -361,6 +430,8 @@ int         custom_ours(const struct kv *kv, unsigned n, struct str name, struct
 struct put *put_new(struct store *s, struct mpath *m, const struct bck *b, struct str name, const struct put_attrs *a);
 int         obj_each_piece(struct obj *o, int (*fn)(void *ctx, const void *p, size_t n), void *ctx, struct err *e);
 int         cksum_feed(void *ctx, const void *p, size_t n); /* ctx: a struct cksum_run */
+/* Chunk 1 lies on the object's own mountpath, the others where (upload id + number) falls. */
+struct mpath *part_mpath(struct store *s, const struct bck *b, struct str name, struct str id, unsigned num);
 int         mpt_part_done(struct put *p, const struct cksum *ck, struct err *e);
 void        mpt_fini(struct store *s);
 void        mpt_drop_bck(struct store *s, uint64_t bid);

@@ -29,6 +29,7 @@ enum obj_state {
     OBJ_HERE,  /* the object is here */
     OBJ_TOMB,  /* it was deleted: the generation of that is remembered */
     OBJ_MOVED, /* it was here and is another target's now: obj_moved */
+    OBJ_PASSED, /* a mountpath's row of what was brought to another mountpath of this target; never told by obj_gen */
 };
 
 /* Metadata of one object. Read-only for everybody but the store; valid while the struct obj is held. */
@@ -82,7 +83,13 @@ struct put_attrs {
     struct str       if_match;    /* ETag without quotes */
 };
 
-enum mpath_state { MPATH_OK, MPATH_DISABLED, MPATH_DETACHING, MPATH_FAILED };
+enum mpath_state {
+    MPATH_OK,
+    MPATH_DISABLED,  /* closed: the disk can be unmounted */
+    MPATH_DETACHING, /* read only, until the resilver has brought away what it has; then disabled or detached */
+    MPATH_FAILED,    /* nothing of it is touched any more */
+    MPATH_GONE,      /* detached, and closed: its place in lists stays empty */
+};
 
 struct mpath_info {
     char             path[256], label[64];

@@ -151,7 +151,8 @@ sweep_blocking(void *arg)
     do {
         asked = atomic_load(&s->sweeps);
         for (unsigned i = 0; i < s->n; i++)
-            sweep_mpath(s->mpaths[i]);
+            if (mpath_readable(s->mpaths[i]))
+                sweep_mpath(s->mpaths[i]);
     } while (!atomic_compare_exchange_strong(&s->sweeps, &asked, 0));
     atomic_fetch_sub(&s->trash_busy, 1);
 }

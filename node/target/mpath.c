@@ -12,6 +12,7 @@
 #include "base/util.h"
 #include "codec/jw.h"
 #include "target/target_impl.h"
+#include "xact/resilver.h"
 
 /* --- names for locations --- */
 
@@ -290,6 +291,16 @@ h_target_daemon_get(struct req *r)
 
 typedef int mpath_act_f(struct req *r, struct str path, bool *noop, struct err *e);
 
+/* "dntres=true": what a mountpath has stays there, and is not to be had until it is back. */
+static bool
+dont_resilver(struct req *r)
+{
+    struct str v = STR_NULL;
+
+    req_query(r, STR_LIT("dntres"), &v);
+    return str_query_bool(v);
+}
+
 static int
 act_attach(struct req *r, struct str path, bool *noop, struct err *e)
 {
@@ -304,7 +315,7 @@ static int
 act_detach(struct req *r, struct str path, bool *noop, struct err *e)
 {
     (void)noop;
-    return store_mpath_detach(req_node(r)->store, path, e);
+    return store_mpath_detach(req_node(r)->store, path, dont_resilver(r), e);
 }
 
 static int
@@ -316,7 +327,7 @@ act_enable(struct req *r, struct str path, bool *noop, struct err *e)
 static int
 act_disable(struct req *r, struct str path, bool *noop, struct err *e)
 {
-    return store_mpath_disable(req_node(r)->store, path, noop, e);
+    return store_mpath_disable(req_node(r)->store, path, dont_resilver(r), noop, e);
 }
 
 static bool
@@ -364,14 +375,15 @@ act_rebuild(struct req *r, struct str path, bool *noop, struct err *e)
 static const struct {
     const char  *action;
     mpath_act_f *fn;
+    bool         moves; /* objects belong elsewhere afterwards */
 } mpath_acts[] = {
-    { "attach-mp",  act_attach },
-    { "detach-mp",  act_detach },
-    { "enable-mp",  act_enable },
-    { "disable-mp", act_disable },
-    { "rescan-mp",  act_rescan },
-    { "fshc-mp",    act_fshc },
-    { "rebuild-mp", act_rebuild },
+    { "attach-mp",  act_attach,  true },
+    { "detach-mp",  act_detach,  true },
+    { "enable-mp",  act_enable,  true },
+    { "disable-mp", act_disable, true },
+    { "rescan-mp",  act_rescan,  false },
+    { "fshc-mp",    act_fshc,    false },
+    { "rebuild-mp", act_rebuild, false },
 };
 /* clang-format on */
 
@@ -390,7 +402,11 @@ mpath_act(struct req *r, const struct actmsg *m, bool *noop, struct err *e)
     if (i == ARRAY_SIZE(mpath_acts))
         return err_set(e, AIS_E_BADREQ, "invalid action \"%.*s\"", STR_FMT(m->action));
     rc = mpath_acts[i].fn(r, str_from(json_string_value(m->value), json_string_length(m->value)), noop, e);
-    return rc < 0 ? err_fill(e, rc) : places_refresh(target_of(req_node(r)));
+    if (rc == 0)
+        rc = places_refresh(target_of(req_node(r)));
+    if (rc == 0 && mpath_acts[i].moves && !*noop)
+        rc = resilver_begin(req_node(r), e);
+    return rc < 0 ? err_fill(e, rc) : 0;
 }
 
 void

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Jobs that a target starts by itself when its disks fill up: cleanup above space.cleanupwm, eviction above space.highwm.
+ * Jobs that a target starts by itself: a resilver that is due, and when its disks fill up: cleanup above space.cleanupwm, eviction above
+ * space.highwm.
  *
- * Each at most every ten minutes; eviction not before a cleanup has had its try. The information centre is told of them, as of any job.
+ * Of the latter each at most every ten minutes; eviction not before a cleanup has had its try. The information centre is told of them, as of any job.
  *
  * Runs on: the registry's fiber. May park. Spec: internals.md 7
  */
@@ -62,7 +63,10 @@ xreg_auto(struct xreg *g, int64_t now)
     struct views     v;
     enum xkind       kind;
 
-    if (g->n == NULL || g->n->store == NULL || now - g->space.looked < LOOK_NS)
+    if (g->n == NULL || g->n->store == NULL)
+        return;
+    resilver_auto(g, now);
+    if (now - g->space.looked < LOOK_NS)
         return;
     g->space.looked = now;
     views_get(g->n, &v);

@@ -16,6 +16,9 @@ typedef int xstart_f(struct node *n, const struct xstart *s, char id[XID_MAX], s
 
 xstart_f lru_start;     /* lru.c */
 xstart_f cleanup_start; /* cleanup.c */
+xstart_f resilver_start; /* resilver.c */
+/* One is due that nobody started: does so, and again some time after one failed. On the registry's fiber. */
+void     resilver_auto(struct xreg *g, int64_t now);
 
 /* --- overbcks.c: a job that works on buckets, mountpath by mountpath --- */
 #define OVER_MPATHS 64

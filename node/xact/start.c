@@ -18,6 +18,7 @@ static const struct {
 } starts[X_NKINDS] = {
     [X_LRU]             = { .fn = lru_start },
     [X_CLEANUP]         = { .fn = cleanup_start },
+    [X_RESILVER]        = { .fn = resilver_start },
     [X_PUT_COPIES]      = { .refuse = "cannot start \"%s\" (is driven by PUTs into a mirrored bucket)" },
     [X_DOWNLOAD]        = { .refuse = DEDICATED },
     [X_EVICT_LISTRANGE] = { .refuse = DEDICATED },

@@ -163,6 +163,8 @@ struct xfilter {
 struct xact *xreg_find(struct xreg *g, struct str id); /* counted; NULL */
 /* One that runs; counted; NULL. */
 struct xact *xreg_running(struct xreg *g, enum xkind kind, const struct bck *b);
+/* The one that was started last, over or not; counted; NULL. */
+struct xact *xreg_last(struct xreg *g, enum xkind kind);
 /* Snaps of all that match, oldest first, as a JSON array. -AIS_E_NOXACT: an id that is not known (a list "a,b" has one that is). */
 int      xreg_query(struct xreg *g, const struct xfilter *f, struct jw *w, struct err *e);
 /* ["kind[id]", ...] sorted. */

@@ -116,6 +116,21 @@ xreg_running(struct xreg *g, enum xkind kind, const struct bck *b)
     return x;
 }
 
+struct xact *
+xreg_last(struct xreg *g, enum xkind kind)
+{
+    struct xact *x;
+
+    pthread_mutex_lock(&g->mtx);
+    TAILQ_FOREACH_REVERSE(x, &g->all, xacts, link)
+        if (x->kind == kind)
+            break;
+    if (x != NULL)
+        xact_ref(x);
+    pthread_mutex_unlock(&g->mtx);
+    return x;
+}
+
 /* Counted copies of what matches; *n how many. Freed with picked_free. */
 typedef bool xpick_f(const struct xact *x, const void *arg);
 

@@ -804,7 +804,7 @@ def storage_is_shown_and_mountpaths_are_switched(t):
     table = t.ais("storage", "show", "-H", "--units", "raw").lines()
     assert len(table) == 6 and all(int(x.split()[4]) > 0 for x in table), table
     pair = "%s=%s" % (tid, have[0])
-    assert "disabled" in t.ais("storage", "mountpath", "disable", pair).out
+    assert "disabled" in t.ais("storage", "mountpath", "disable", pair, "--wait").out
     assert "is disabled already" in t.ais("storage", "mountpath", "disable", pair).out
     state = t.ais("storage", "mountpath", "show", tid, "--json").json()[tid]
     assert state["available"] == have[1:] and state["disabled"] == have[:1], state

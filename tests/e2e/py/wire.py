@@ -83,14 +83,15 @@ def send(host, port, method, target, headers=(), body=None, timeout=30):
 class Cluster:
     """One proxy and some targets in a temporary folder, on free ports. Node 0 is the proxy."""
 
-    def __init__(self, targets=3, proxies=1, port=None, prepare=None):
+    def __init__(self, targets=3, proxies=1, port=None, prepare=None, mountpaths=2):
         self.targets, self.proxies = targets, proxies
         self.dir = tempfile.mkdtemp(prefix="ais-wire.")
         self.port = port or int(os.environ.get("AIS_TEST_PORT") or 0) or free_ports(targets + proxies)
         if prepare:
             prepare(self)
         try:
-            self._run("start", "--port", str(self.port), "--targets", str(targets), "--proxies", str(proxies))
+            self._run("start", "--port", str(self.port), "--targets", str(targets), "--proxies", str(proxies),
+                      "--mountpaths", str(mountpaths))
         except BaseException:  # a node that does not start, or a signal: nothing stays behind
             self.clean()
             raise

@@ -312,7 +312,7 @@ disable_under_a_put(void)
     struct put *p = half_a_put("o");
     bool        noop;
 
-    assert_int_equal(0, store_mpath_disable(st, str_z(p->m->path), &noop, &e));
+    assert_int_equal(0, store_mpath_disable(st, str_z(p->m->path), true, &noop, &e));
     assert_int_equal(-AIS_E_UNAVAIL, put_commit(p, NULL, &e));
     put_z("o", "elsewhere");
     expect("o", "elsewhere");
@@ -445,7 +445,7 @@ append_and_disable(void)
     char      *h = append_z("", "content");
     bool       noop;
 
-    assert_int_equal(0, store_mpath_disable(st, str_z(mpath_of(st, &bk, STR_LIT("app"))->path), &noop, &e));
+    assert_int_equal(0, store_mpath_disable(st, str_z(mpath_of(st, &bk, STR_LIT("app"))->path), false, &noop, &e));
     if (append_flush(st, &bk, STR_LIT("app"), str_z(h), &none, &e) < 0)
         fail_msg("%s", e.text);
     expect("app", "content");
@@ -468,22 +468,28 @@ states(void)
     struct err e = { .code = 0 };
     struct str path = str_z(st->mpaths[0]->path), other = str_z(st->mpaths[1]->path);
     bool       noop = false;
+    const struct mpath *was;
 
-    assert_int_equal(0, store_mpath_disable(st, path, &noop, &e));
+    assert_int_equal(0, store_mpath_disable(st, path, true, &noop, &e));
     assert_false(noop);
-    assert_int_equal(-AIS_E_INVAL, store_mpath_disable(st, other, &noop, &e));
+    assert_int_equal(0, store_mpath_disable(st, other, false, &noop, &e)); /* the last one: there is nowhere to bring what it has */
+    assert_int_equal(MPATH_DISABLED, atomic_load(&st->mpaths[1]->state));
+    assert_int_equal(0, store_mpath_enable(st, other, &noop, &e));
     assert_int_equal(0, store_mpath_enable(st, path, &noop, &e));
+    was = st->mpaths[0];
     atomic_store(&st->mpaths[0]->state, MPATH_FAILED);
-    assert_int_equal(0, store_mpath_disable(st, path, &noop, &e));
+    assert_int_equal(0, store_mpath_disable(st, path, true, &noop, &e));
     assert_true(noop);
-    assert_int_equal(0, store_mpath_detach(st, path, &e));
-    assert_int_equal(MPATH_FAILED, atomic_load(&st->mpaths[0]->state));
-    assert_int_equal(-AIS_E_IO, store_mpath_enable(st, path, &noop, &e));
-    assert_int_equal(-AIS_E_IO, store_mpath_attach(st, path, STR_LIT(""), &e));
+    assert_int_equal(0, store_mpath_detach(st, path, true, &e));
+    assert_int_equal(MPATH_GONE, atomic_load(&st->mpaths[0]->state));
+    assert_int_equal(-AIS_E_NOMPATH, store_mpath_enable(st, path, &noop, &e));
+    assert_int_equal(0, store_mpath_attach(st, path, STR_LIT(""), &e));
+    assert_int_equal(MPATH_OK, atomic_load(&st->mpaths[0]->state));
+    assert_ptr_not_equal(was, st->mpaths[0]);
 }
 
 static void
-a_failed_mountpath_does_not_come_back_through_another_state(void **state)
+a_failed_mountpath_comes_back_only_when_it_is_opened_anew(void **state)
 {
     UNUSED(state);
     on_fiber(states);
@@ -748,7 +754,7 @@ main(int argc, char **argv)
         T(an_append_that_is_cut_leaves_nothing_of_it),
         T(an_old_append_handle_gives_no_wrong_checksum),
         T(an_append_is_flushed_to_where_the_object_is_looked_for),
-        T(a_failed_mountpath_does_not_come_back_through_another_state),
+        T(a_failed_mountpath_comes_back_only_when_it_is_opened_anew),
         T(a_mountpath_that_is_attached_many_times_at_once_is_there_once),
         T(an_index_is_rebuilt_with_few_descriptors_however_deep_names_are),
         T(many_buckets_go_on_two_threads_and_leave_nothing),
