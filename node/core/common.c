@@ -167,6 +167,22 @@ what_metrics(struct req *r, struct jw *w)
     stats_metrics_json(req_node(r), w);
 }
 
+/* This node's server of the metadata log (cons_status); ours. */
+static void
+what_raft(struct req *r, struct jw *w)
+{
+    struct cons *c = req_node(r)->cons;
+    struct sbuf  b;
+
+    sbuf_init(&b, 64 * KIB);
+    if (c != NULL)
+        cons_status(c, &b);
+    else
+        sbuf_putz(&b, "{\"role\":\"none\"}");
+    jw_raw(w, sbuf_str(&b));
+    sbuf_fini(&b);
+}
+
 static void
 h_software_version(struct req *r)
 {
@@ -217,6 +233,7 @@ static const struct {
     { "node_status",      what_node_status, NULL,               false },
     { "sysinfo",          what_sysinfo,     NULL,               false },
     { "metrics",          what_metrics,     NULL,               false },
+    { "raft",             what_raft,        NULL,               false },
     { "log",              NULL,             h_node_log,         false },
     { "software_version", NULL,             h_software_version, false },
     { "tls_certificate",  NULL,             h_tls_certificate,  false },

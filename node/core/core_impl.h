@@ -133,13 +133,11 @@ void peers_judge(void *arg);       /* fiber: marks the dead, and those that are 
 /* Join and keepalive of everybody but the primary: a fiber. */
 void join_loop(void *arg);
 /* --- primary.c --- */
-/* May this node begin a cluster of its own, when it has no log? internals.md 3.5; blocks. */
-bool primary_decide(struct node *n, const struct mset *m, bool has_log);
 /*
- * Open the log, and when this node leads at once be primary before this returns. stored, have: what lies in the configuration directory, for
- * a log that is new; begin: a new log may begin a group. Blocks.
+ * Open this node's server of the metadata log, if it has one or may lead; begin a cluster if it may; and when this node leads at once be
+ * primary before this returns. stored, have: what lies in the configuration directory, for a log that is new. Blocks.
  */
-int  primary_start(struct node *n, struct mset *stored, unsigned have, bool begin, struct err *e);
+int  primary_start(struct node *n, struct mset *stored, unsigned have, struct err *e);
 /* cons_conf.on_lead; and what it starts, when n->cons was not there yet. Any thread. */
 void primary_on_lead(void *node, bool leading, struct cons_fence fence);
 void primary_kick(struct node *n);

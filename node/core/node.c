@@ -383,19 +383,14 @@ first_run(struct node *n, void *arg)
 static int
 serve(struct node *n, struct mset *stored, unsigned have, struct err *e)
 {
-    auto_free char  *vote = xasprintf("%s/.ais.raft/vote", nodecfg_confdir(n));
     struct first_job first = { .m = stored, .e = e };
-    bool             begin, log;
     int              rc;
 
     member_start(n);
     rc = n->impl->start != NULL ? n->impl->start(n, e) : 0;
     if (rc < 0)
         return rc;
-    log = access(vote, F_OK) == 0;
-    begin = primary_decide(n, stored, log);
-    if (log || begin)
-        rc = primary_start(n, stored, have, begin, e);
+    rc = primary_start(n, stored, have, e);
     if (rc == 0 && !node_leads(n)) {
         fiber_call(n, "first metadata", first_run, &first);
         rc = first.rc;

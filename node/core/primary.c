@@ -11,6 +11,7 @@
  */
 #include <jansson.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "core/core_impl.h"
 #include "core/lease.h"
@@ -85,10 +86,11 @@ lost_its_log(struct node *n, const struct mset *m)
     return true;
 }
 
-bool
-primary_decide(struct node *n, const struct mset *m, bool has_log)
+/* May this node, whose log is empty, begin a cluster? internals.md 3.5. */
+static bool
+may_begin(struct node *n, const struct mset *m)
 {
-    if (n->role != ROLE_PROXY || (!has_log && lost_its_log(n, m)))
+    if (n->role != ROLE_PROXY || lost_its_log(n, m))
         return false;
     if (n->member->primary_ep[0] != '\0')
         return url_is_self(n, str_z(n->member->primary_ep)) && !has_rival(n);
@@ -383,8 +385,26 @@ log_lost(struct node *n, struct err *e)
                    "explicitly", nodecfg_confdir(n));
 }
 
+/* A server that belongs to a group waits for it. One that is empty waits to be added to one, or begins one. */
+static int
+server_open(struct node *n, const struct mset *stored, struct err *e)
+{
+    auto_free char *vote = xasprintf("%s/.ais.raft/vote", nodecfg_confdir(n));
+    bool            has = access(vote, F_OK) == 0, begin = false;
+    int             rc = has ? voter_open(n, false, e) : 0;
+
+    if (rc < 0 || (has && !cons_passive(n->cons)))
+        return rc;
+    begin = may_begin(n, stored);
+    if (begin)
+        voter_close(n);
+    if (begin || (!has && n->role == ROLE_PROXY && !(n->self.flags & SNODE_NON_ELECTABLE)))
+        rc = voter_open(n, begin, e);
+    return rc;
+}
+
 int
-primary_start(struct node *n, struct mset *stored, unsigned have, bool begin, struct err *e)
+primary_start(struct node *n, struct mset *stored, unsigned have, struct err *e)
 {
     struct member   *m = n->member;
     struct start_job j = { .e = e };
@@ -392,11 +412,9 @@ primary_start(struct node *n, struct mset *stored, unsigned have, bool begin, st
 
     m->boot = mset_ref(stored);
     m->boot_have = have;
-    rc = voter_open(n, begin, e);
-    if (rc < 0)
+    rc = server_open(n, stored, e);
+    if (rc < 0 || n->cons == NULL || !cons_is_leader(n->cons))
         return rc;
-    if (!cons_is_leader(n->cons))
-        return 0;
     if (cons_applied(n->cons) == 0)
         rc = log_lost(n, e);
     if (rc == 0) {

@@ -192,8 +192,9 @@ voter_open(struct node *n, bool begin, struct err *e)
         m->mail = xcalloc(1, sizeof(*m->mail));
         MUST(pthread_mutex_init(&m->mail->mtx, NULL));
         TAILQ_INIT(&m->mail->boxes);
-        m->cstate = cstate_new();
     }
+    if (m->cstate == NULL)
+        m->cstate = cstate_new();
     c.ctx = m->cstate;
     rc = cons_open(&c, &cons, e);
     if (rc < 0)

@@ -111,6 +111,19 @@ def state_of(i, what):
     return json.loads(ask(ip(i), "GET", f"/v1/daemon?what={what}", timeout=2)[2])
 
 
+def leaders(who=range(PROXIES)):
+    """Proxies that say they lead, with their terms."""
+    out = []
+    for i in who:
+        try:
+            raft = state_of(i, "raft")
+        except (OSError, http.client.HTTPException, ValueError):
+            continue
+        if raft.get("leads"):
+            out.append((i, raft["term"]))
+    return out
+
+
 def primary():
     """Which proxy most nodes take for the primary."""
     votes = {}
@@ -366,6 +379,7 @@ def torture(net, args):
         turn += 1
         print(f"# {time.strftime('%H:%M:%S')} {shape(net, rng)}", flush=True)
         stop.wait(rng.choice([1.5, 4, 7]))
+        print(f"#   leads (node, term): {leaders()}", flush=True)
         net.heal()
         stop.wait(rng.choice([0.5, 2, 4]))
         died = [i for i, p in net.procs.items() if p.poll() is not None]
