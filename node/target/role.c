@@ -81,6 +81,25 @@ watermarks(struct store *s, const struct cluster_conf *c)
                          (unsigned)c->space.out_of_space);
 }
 
+static void
+health_limits(struct store *s, const struct cluster_conf *c)
+{
+    const struct fshc_conf f = { .enabled = c->fshc.enabled,
+                                 .test_files = (unsigned)c->fshc.test_files,
+                                 .error_limit = (unsigned)c->fshc.error_limit,
+                                 .io_err_limit = (unsigned)c->fshc.io_err_limit,
+                                 .io_err_ns = c->fshc.io_err_time };
+
+    store_set_fshc(s, &f);
+}
+
+static void
+store_limits(struct store *s, const struct cluster_conf *c)
+{
+    watermarks(s, c);
+    health_limits(s, c);
+}
+
 /*
  * Take over what is on the disks. Not before a cluster said which buckets there are: adoption is done once, and a target whose
  * configuration is new, or AIStore's, knows none until it has joined.
@@ -132,7 +151,7 @@ start_store(struct node *n, struct err *e)
         return rc;
     views_get(n, &v);
     if (v.conf != NULL)
-        watermarks(n->store, v.conf);
+        store_limits(n->store, v.conf);
     if (v.smap != NULL)
         fence_to_store(n, v.smap->version);
     if (v.bmd != NULL)
@@ -224,7 +243,7 @@ target_on_conf(struct node *n, struct cluster_conf *old, struct cluster_conf *nw
     (void)old;
     (void)e;
     if (n->store != NULL)
-        watermarks(n->store, nw);
+        store_limits(n->store, nw);
     return 0;
 }
 
