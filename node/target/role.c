@@ -29,7 +29,6 @@ static const struct route routes[] = {
     { M_GET,    "/v1/fragments/:bck/*obj",     h_target_frag_get,      INTRA },
     { M_DELETE, "/v1/fragments/:bck/*obj",     h_target_frag_delete,   INTRA },
     { M_GET,    "/v1/moves/:bck/*obj",         h_target_moves_get,     INTRA },
-    { M_PUT,    "/v1/moves/:bck/*obj",         h_target_moves_put,     INTRA | R_STREAM },
     { M_DELETE, "/v1/moves/:bck/*obj",         h_target_moves_delete,  INTRA },
     { M_PUT,    "/v1/moves",                   h_target_moves_flush,   INTRA },
     { M_POST,   "/v1/buckets/:bck/_list",      h_target_bck_list,      INTRA },
@@ -200,6 +199,8 @@ target_start(struct node *n, struct err *e)
     rc = start_store(n, e);
     if (rc == 0)
         rc = places_refresh(t);
+    if (rc == 0)
+        rc = moves_start(n);
     if (rc == 0)
         t->reb = reb_new(n);
     if (rc < 0)
