@@ -90,7 +90,7 @@ struct http_conf {
                                      * 256 B/s in the long run. Then 408 and close, or a cut */
     unsigned            max_conns;  /* per loop; 0 = 32768. Beyond it new connections get 503 with Retry-After and close */
     unsigned            max_active; /* requests in flight per loop; 0 = 8192. Beyond it 503 with Retry-After */
-    /* Before routing's handler, after the route was found; negative = refused: the error is rendered and the handler not run. */
+    /* Before routing's handler, after the route was found; negative = refused: the error is rendered and the handler not run. May park. */
     int (*admit)(struct req *r, struct err *e);
     /* After the response (or its failure): counters, access log. Must not park. */
     void (*done)(struct req *r);

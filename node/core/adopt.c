@@ -310,8 +310,12 @@ adopt_one(struct node *n, const struct adopt_req *q)
     }
     if (changed & (1u << MI_SMAP | 1u << MI_RMD))
         lease_map(n->lease, next->smap, next->rmd);
+    if (n->role == ROLE_TARGET && lease_left(n->lease, clock_mono()) <= 0)
+        waitq_wake_all(&mb->naps); /* perhaps it is given one now: it asks */
     publish(n, next);
     set_current(n, next);
+    if (!q->first && !mb->standby && smap_find(next->smap, str_z(n->id)) != NULL && next->smap->primary != NULL)
+        atomic_fetch_or(&n->flags, NODE_NODE_STARTED); /* others have this map, too, and send clients here */
     mb->dirty |= changed;
     atomic_store(&mb->dirty_fence, true);
     waitq_wake_all(&mb->persist_q);

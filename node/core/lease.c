@@ -289,7 +289,7 @@ lease_check_obj(struct node *n, const struct smap *m, const struct rmd *r, const
     case OWNED:
         return 0;
     case OWNED_BY_OTHER:
-        return err_set(e, AIS_E_UNAVAIL, "%s: %s/%.*s belongs to t[%s] by Smap v%llu, please try again", n->name, bck_display(b, disp),
+        return err_set(e, AIS_E_NOTOWNER, "%s: %s/%.*s belongs to t[%s] by Smap v%llu, please try again", n->name, bck_display(b, disp),
                        STR_FMT(name), whose, (unsigned long long)m->version);
     case OWNED_UNSETTLED:
         break;
@@ -312,7 +312,7 @@ lease_may_commit(void *ctx, const struct bck *b, struct str name)
     if (l->smap != NULL)
         o = owned_by(n->id, l->smap, l->rmd, atomic_load(&l->in_force), b, bck_obj_digest(b, name), &whose);
     MUST(pthread_mutex_unlock(&l->mtx));
-    return o == OWNED ? 0 : -AIS_E_UNAVAIL;
+    return o == OWNED ? 0 : o == OWNED_BY_OTHER ? -AIS_E_NOTOWNER : -AIS_E_UNAVAIL;
 }
 
 uint64_t

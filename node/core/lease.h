@@ -38,8 +38,8 @@ struct node;
  */
 int lease_check(struct node *n, struct err *e);
 /*
- * The same, and does it own the object, under the request's map and under those that may still be in use? -AIS_E_UNAVAIL. For the start of a
- * client's request; smap and rmd are the request's.
+ * The same, and does it own the object, under the request's map and under those that may still be in use? -AIS_E_NOTOWNER: it is another
+ * target's; -AIS_E_UNAVAIL: not yet. For the start of a client's request; smap and rmd are the request's.
  */
 int lease_check_obj(struct node *n, const struct smap *m, const struct rmd *r, const struct bck *b, struct str name, struct err *e);
 /* The same under the newest map adopted here, for committers: ctx is the struct node. Does not block. */

@@ -27,6 +27,7 @@ const char NET_PUBLIC[] = "public", NET_CONTROL[] = "control", NET_DATA[] = "dat
 
 #define DRAIN_LIMIT   SEC_NS(10)
 #define CANCEL_LIMIT  SEC_NS(5)
+#define START_PATIENCE MSEC_NS(500)
 #define CONTROL_BODY  (128u << 20) /* a whole BMD */
 #define PUBLIC_BODY   (16u << 20)
 #define CONFIG_MAX    (1u << 20)
@@ -75,26 +76,42 @@ admit_intra(struct req *r, struct caller *c, struct err *e)
     return 0;
 }
 
+/* Others may have the map that has this node in it a moment sooner than this node has. */
+static bool
+started(const struct node *n)
+{
+    int64_t until = 0;
+
+    while (!(atomic_load_explicit(&n->flags, memory_order_relaxed) & NODE_NODE_STARTED)) {
+        until = until == 0 ? clock_mono() + START_PATIENCE : until;
+        if (clock_mono() >= until || fiber_sleep(MSEC_NS(5)) < 0)
+            return false;
+    }
+    return true;
+}
+
 static int
 node_admit(struct req *r, struct err *e)
 {
     struct node   *n = r->ctx;
     struct caller *c = arena_zalloc(r->arena, sizeof(*c));
+    int            rc = 0;
 
     if (c == NULL)
         return -AIS_E_NOMEM;
+    if (!(route_flags(r) & R_EARLY) && !started(n))
+        rc = err_set(e, AIS_E_UNAVAIL, "%s is starting up, please try again", n->name);
     r->user = c;
     views_get(n, &c->v);
+    if (rc < 0)
+        return rc;
     if (!req_is_public(r)) {
-        int rc = admit_intra(r, c, e);
-
+        rc = admit_intra(r, c, e);
         if (rc < 0)
             return rc;
     } else if (req_hdr(r, STR_LIT("Ais-Caller-Id")).n > 0) {
         return err_set(e, AIS_E_FORBIDDEN, "%s: intra-cluster request over the public network", n->name);
     }
-    if (!(route_flags(r) & R_EARLY) && !(atomic_load_explicit(&n->flags, memory_order_relaxed) & NODE_NODE_STARTED))
-        return err_set(e, AIS_E_UNAVAIL, "%s is starting up, please try again", n->name);
     return 0;
 }
 

@@ -16,6 +16,9 @@
 #include "base/util.h"
 #include "store/store_impl.h"
 
+#define LEAVE_NAP  MSEC_NS(1)
+#define LEAVE_WAIT MSEC_NS(100)
+
 /* The counter follows the clock, so that the age of a tombstone can be told from it, and never goes back or stands. */
 static uint64_t
 counter_next(struct store *s)
@@ -153,12 +156,30 @@ wait_checkpoint_locked(struct mpath *m)
     (void)pthread_cond_timedwait(&m->seg_cond, &m->seg_mtx, &until);
 }
 
+/*
+ * A map that is not in force yet will be in a moment: that is no reason to send away who has sent a whole body. patience: how long this
+ * group may still be held up, ns.
+ */
+static int
+leave(const struct store_conf *c, const struct bck *b, struct str name, int64_t *patience)
+{
+    struct timespec nap = { .tv_nsec = LEAVE_NAP };
+    int             rc = c->may_commit(c->may_commit_ctx, b, name);
+
+    for (; rc == -AIS_E_UNAVAIL && *patience > 0; *patience -= LEAVE_NAP) {
+        (void)nanosleep(&nap, NULL);
+        rc = c->may_commit(c->may_commit_ctx, b, name);
+    }
+    return rc;
+}
+
 /* May the clients' changes of the group become visible? As late as can be, but before the journal has them. */
 static void
 ask_leave(struct mpath *m, struct wjobs *batch)
 {
     const struct store_conf *c = &m->store->conf;
     struct wjob             *w;
+    int64_t                  patience = LEAVE_WAIT;
 
     if (c->may_commit == NULL)
         return;
@@ -168,9 +189,9 @@ ask_leave(struct mpath *m, struct wjobs *batch)
 
         if (!j->ready || j->noop || j->op == COP_FN || j->peer || (j->attrs != NULL && j->attrs->from_peer))
             continue;
-        j->rc = c->may_commit(c->may_commit_ctx, j->b, j->name);
+        j->rc = leave(c, j->b, j->name, &patience);
         if (j->rc == 0 && j->op == COP_MOVE)
-            j->rc = c->may_commit(c->may_commit_ctx, j->b, j->to);
+            j->rc = leave(c, j->b, j->to, &patience);
         if (j->rc == 0)
             continue;
         j->rc = err_set(&j->e, -j->rc, "%.*s: %s", STR_FMT(j->name), err_text(j->rc));

@@ -36,7 +36,7 @@ struct store_conf {
     int64_t     tomb_ttl_ns;      /* how long the generation of a deleted object is remembered; 0 = a day */
     int64_t     fast_flush_ns;    /* `fast` mode: longest time until a commit is on stable storage; 0 = 1 s */
     /* Asked by the committer for each change of a client (no transfer, nothing of the store's own) right before it becomes visible. An
-     * error refuses it: nothing has changed. Must not block. NULL = everything is allowed. */
+     * error refuses it: nothing has changed; for -AIS_E_UNAVAIL it is asked again for a moment. Must not block. NULL = everything is allowed. */
     int       (*may_commit)(void *ctx, const struct bck *b, struct str name);
     void       *may_commit_ctx;
 };
@@ -228,18 +228,6 @@ int store_mpath_enable(struct store *s, struct str path, bool *was_noop, struct 
  * is through; then it is closed, so that it can be unmounted. The last one always goes at once. */
 int store_mpath_disable(struct store *s, struct str path, bool now, bool *was_noop, struct err *e);
 int store_mpath_detach(struct store *s, struct str path, bool now, struct err *e);
-/*
- * FSHC: when a mountpath has io_err_limit I/O errors within io_err_ns, test_files files of it are read and written; with error_limit errors
- * of one of these kinds it leaves, like one that is disabled, unless it is the last one. Off until set. Any thread; does not park.
- */
-struct fshc_conf {
-    bool     enabled;
-    unsigned test_files, error_limit, io_err_limit;
-    int64_t  io_err_ns;
-};
-void store_set_fshc(struct store *s, const struct fshc_conf *c);
-/* Check one now, whatever is enabled. *good: false when it fails. -AIS_E_NOMPATH; -AIS_E_BUSY: one is under way. */
-int  store_mpath_check(struct store *s, struct str path, bool *good, struct err *e);
 /* Rows from the files, while the mountpath is in use. *objects: files seen. */
 int      store_mpath_rebuild(struct store *s, struct str path, uint64_t *objects, struct err *e);
 

@@ -106,7 +106,7 @@ h_target_obj_delete(struct req *r)
     if (rc == 0)
         rc = objreq_init(r, &o, false, &e);
     if (rc < 0) {
-        resp_err(r, rc, &e);
+        objreq_refuse(r, rc, &e);
         goto out;
     }
     for (i = 0; i < ARRAY_SIZE(delete_actions) && !str_eqz(m.action, delete_actions[i].action); i++)
@@ -186,7 +186,7 @@ h_target_obj_patch(struct req *r)
     if (rc == 0)
         rc = patch_custom(r, &o, &m, &e);
     if (rc < 0)
-        resp_err(r, rc, &e);
+        objreq_refuse(r, rc, &e);
     else
         resp_empty(r, 200);
     actmsg_free(&m);
@@ -304,7 +304,7 @@ h_target_obj_post(struct req *r)
     if (rc == 0)
         rc = objreq_init(r, &o, false, &e);
     if (rc < 0) {
-        resp_err(r, rc, &e);
+        objreq_refuse(r, rc, &e);
         goto out;
     }
     for (i = 0; i < ARRAY_SIZE(post_actions) && !str_eqz(m.action, post_actions[i].action); i++)

@@ -185,7 +185,7 @@ h_target_obj_get(struct req *r)
 
     rc = objreq_init(r, &o, false, &e);
     if (rc < 0)
-        return resp_err(r, rc, &e);
+        return objreq_refuse(r, rc, &e);
     if (str_query_bool(req_hdr(r, STR_LIT("Ais-Blob-Download"))) && bck_is_local(&o.b))
         return resp_err(r, err_not_remote(&e, "blob-download", &o.b), &e);
     if (get_feature(r, &o) != NULL)

@@ -244,7 +244,7 @@ h_target_obj_head(struct req *r)
 
     rc = objreq_init(r, &o, true, &e);
     if (rc < 0)
-        return resp_err(r, rc, &e);
+        return objreq_refuse(r, rc, &e);
     rc = obj_open_or_restore(r, &o, OBJ_NO_FD | OBJ_NO_LRU, &obj, &e);
     if (rc == 0 || rc == -AIS_E_NOOBJ)
         frag_say(r, &o, rc == 0);

@@ -55,6 +55,8 @@ put_chunked(struct req *r, const struct objreq *o, const struct put_attrs *a, st
         rc = put_chunk(r, o, str_z(id), i + 1, MIN(size, total - i * size), e);
     }
     if (rc == 0)
+        rc = belong_still(r, &o->b, o->name, e);
+    if (rc == 0)
         rc = mpt_complete_as(s, &o->b, o->name, str_z(id), refs, n, &(struct put_attrs){ .length = -1, .prior = a->prior }, out, e);
     if (rc < 0)
         mpt_abort(s, &o->b, o->name, str_z(id), NULL);
@@ -72,6 +74,8 @@ put_whole(struct req *r, const struct objreq *o, const struct put_attrs *a, stru
     if (rc < 0)
         return rc;
     rc = body_to_put(r, p, UINT64_MAX, &nbytes, e);
+    if (rc == 0)
+        rc = belong_still(r, &o->b, o->name, e);
     if (rc < 0) {
         put_abort(p);
         return rc;
@@ -115,7 +119,7 @@ put_object(struct req *r, struct objreq *o)
     if (rc < 0) {
         cksum_context(&e, obj_display(r, &o->b, o->name));
         count_error(n, rc, STAT_ERR_PUT_N, STAT_ERR_IO_PUT_N);
-        return resp_err(r, rc, &e);
+        return objreq_refuse(r, rc, &e);
     }
     frag_outdated(r, &o->b, o->name);
     stat_inc(n->stats, STAT_PUT_N);
@@ -169,7 +173,7 @@ h_target_obj_put(struct req *r)
 
     rc = objreq_init(r, &o, false, &e);
     if (rc < 0)
-        return resp_err(r, rc, &e);
+        return objreq_refuse(r, rc, &e);
     if (o.q.object_to.n > 0)
         return put_copy(r, &o);
     if (o.q.upload_id.n > 0)

@@ -8,7 +8,6 @@
 
 #include "base/util.h"
 #include "codec/url.h"
-#include "core/lease.h"
 #include "target/target_impl.h"
 
 #define MAX_PARAMS 100
@@ -119,10 +118,14 @@ objreq_init(struct req *r, struct objreq *o, bool dir_ok, struct err *e)
     rc = obj_name_check(o->name, dir_ok, e);
     if (rc < 0)
         return rc;
-    rc = req_bck(r, r->item[0], &o->b, NULL, e);
-    if (rc < 0 || req_is_intra(r)) /* nodes ask former owners, too; what they change is checked by the commit */
-        return rc;
-    return lease_check_obj(req_node(r), req_views(r)->smap, req_views(r)->rmd, &o->b, o->name, e);
+    return belong_wait(r, r->item[0], o->name, &o->b, e);
+}
+
+void
+objreq_refuse(struct req *r, int rc, struct err *e)
+{
+    if (rc != -AIS_E_NOTOWNER || !belong_redirect(r))
+        resp_err(r, rc, e);
 }
 
 struct str

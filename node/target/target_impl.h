@@ -75,10 +75,23 @@ struct objreq {
     struct str  name;
 };
 int  objreq_init(struct req *r, struct objreq *o, bool dir_ok, struct err *e);
+/* The answer when that failed, or a commit did: an error, or whose the object is. */
+void objreq_refuse(struct req *r, int rc, struct err *e);
 bool req_is_intra(const struct req *r); /* an authenticated node of this cluster */
 bool req_on_public(const struct req *r);
 /* "ais://bucket/object" in the arena. */
 struct str obj_display(struct req *r, const struct bck *b, struct str name);
+
+/* --- belong.c: whose is it? --- */
+/*
+ * Wait, for a few seconds at most, until a client may be served here: the node has a lease, its map is in force, and the object is its own
+ * by that. -AIS_E_NOTOWNER: another target's; -AIS_E_UNAVAIL. On success the request's views are those that say so. Nodes are not held up.
+ */
+int  belong_wait(struct req *r, struct str bck, struct str name, struct bck *b, struct err *e);
+/* The same before a commit that comes long after the request began; its views stay what they were. */
+int  belong_still(struct req *r, const struct bck *b, struct str name, struct err *e);
+/* Send the client to whose it is. False: nobody's, or nobody else's; nothing was sent. */
+bool belong_redirect(struct req *r);
 
 /* --- attrs.c: object attributes in headers --- */
 /* Headers of a PUT into *a (custom metadata in the arena). -AIS_E_BADREQ with AIStore's text. */
@@ -158,14 +171,11 @@ unsigned mpath_state_flags(struct node *n);
 unsigned iostat_rates(struct target *t, struct diskrate *out, unsigned max);
 bool     disk_rotational(const char *disk);
 
-/* --- settle.c --- */
-int moves_start(struct node *n); /* take what other targets send */
-
 /* --- handlers --- */
 handler_f h_target_obj_get, h_target_obj_head, h_target_obj_put, h_target_obj_delete, h_target_obj_post, h_target_obj_patch;
 handler_f h_target_objs_post;
 handler_f h_target_frag_get, h_target_frag_delete;
-handler_f h_target_moves_get, h_target_moves_delete, h_target_moves_flush;
+handler_f h_target_moves_get, h_target_moves_put, h_target_moves_delete, h_target_moves_flush;
 handler_f h_target_bck_list, h_target_bck_summary, h_target_bck_get, h_target_bck_head, h_target_bck_refuse;
 handler_f h_target_promote;
 handler_f h_target_daemon_get, h_target_mountpaths, h_target_xactions_get, h_target_xactions_put;

@@ -343,8 +343,8 @@ an_old_owner_and_one_that_is_not_yet_refuse(void **state)
     name_between(was, now, "target-1", "target-2", moves);
     name_between(was, now, "target-1", "target-1", stays);
     assert_int_equal(0, lease_may_commit(t1, &B, str_z(stays)));
-    assert_int_equal(-AIS_E_UNAVAIL, lease_may_commit(t1, &B, str_z(moves)));
-    assert_int_equal(-AIS_E_UNAVAIL, lease_check_obj(t1, now, r, &B, str_z(moves), &e));
+    assert_int_equal(-AIS_E_NOTOWNER, lease_may_commit(t1, &B, str_z(moves)));
+    assert_int_equal(-AIS_E_NOTOWNER, lease_check_obj(t1, now, r, &B, str_z(moves), &e));
     assert_non_null(strstr(e.text, "belongs to t[target-2]"));
     assert_int_equal(-AIS_E_UNAVAIL, lease_may_commit(t2, &B, str_z(moves)));
     assert_int_equal(-AIS_E_UNAVAIL, lease_check_obj(t2, now, r, &B, str_z(moves), &e));
