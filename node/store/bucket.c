@@ -263,8 +263,8 @@ adopt_on(struct mpath *m, struct bck_job *j)
     rc = recover_bck(m, j->b);
     if (rc < 0)
         return err_set(j->e, -rc, "journal of %s: %s", m->path, err_text(rc));
-    if (!known)
-        rc = rebuild_bck(m, j->b, true, &n, j->e);
+    if (!known || recover_has_gap(m))
+        rc = rebuild_bck(m, j->b, known ? REBUILD_CHECK : REBUILD_ANEW, &n, j->e);
     sweep_work(m, j->b);
     if (rc == 0)
         rc = bck_dirs(m, j->b, j->e);

@@ -89,6 +89,7 @@ epoch_close(struct mpath *m)
         STAILQ_CONCAT(&m->closed_laters, &m->laters);
         m->dirty = false;
         m->closing = true;
+        m->closed_at = clock_real();
         rc = 1;
     }
     pthread_mutex_unlock(&m->seg_mtx);
@@ -98,11 +99,11 @@ epoch_close(struct mpath *m)
 static int
 fold(struct mpath *m)
 {
-    uint64_t counter = atomic_load(&m->store->counter);
-    int      rc = rows_fold(m->rows, "counter", counter);
+    const struct rows_note notes[] = { { "counter", atomic_load(&m->store->counter) }, { "closed_at", (uint64_t)m->closed_at } };
+    int                    rc = rows_fold(m->rows, notes, ARRAY_SIZE(notes));
 
     if (rc == -AIS_E_NOSPACE && reserve_free(m))
-        rc = rows_fold(m->rows, "counter", counter);
+        rc = rows_fold(m->rows, notes, ARRAY_SIZE(notes));
     return rc;
 }
 

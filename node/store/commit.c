@@ -220,7 +220,7 @@ group_make(struct mpath *m, struct wjobs *batch, bool *flush)
         any = true;
         *flush |= rides(j);
     }
-    jgroup_end(&m->group, m->journal.seg.nr);
+    jgroup_end(&m->group, m->journal.seg.nr, m->journal.salt);
     return any;
 }
 

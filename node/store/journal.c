@@ -63,7 +63,7 @@ jrec_decode(struct str *in, struct jrec *r)
     return 0;
 }
 
-/* --- groups: magic, length | crc32c of what follows, 0 | segment | 0 | records --- */
+/* --- groups: magic, length | crc32c of what follows, 0 | segment | salt | records --- */
 
 void
 jgroup_begin(struct sbuf *out)
@@ -75,13 +75,14 @@ jgroup_begin(struct sbuf *out)
 }
 
 void
-jgroup_end(struct sbuf *out, uint64_t segment)
+jgroup_end(struct sbuf *out, uint64_t segment, uint64_t salt)
 {
     if (!sbuf_ok(out))
         return;
     be32_put(out->p, GROUP_MAGIC);
     be32_put(out->p + 4, (uint32_t)(out->n - JGROUP_HEAD));
     be64_put(out->p + 16, segment);
+    be64_put(out->p + 24, salt);
     be32_put(out->p + 8, crc32c(0, out->p + 12, out->n - 12));
 }
 
@@ -98,6 +99,29 @@ jgroup_next(struct str *in, uint64_t segment, struct str *records)
     *records = str_from(in->p + JGROUP_HEAD, n);
     *in = str_from_off(*in, JGROUP_HEAD + (size_t)n);
     return true;
+}
+
+bool
+jgroup_resync(struct str *in, uint64_t segment, uint64_t salt)
+{
+    unsigned char magic[4];
+    struct str    rest = *in, at, records;
+    const char   *p;
+
+    be32_put(magic, GROUP_MAGIC);
+    while (rest.n > JGROUP_HEAD) {
+        rest = str_from_off(rest, 1);
+        p = memmem(rest.p, rest.n, magic, sizeof(magic));
+        if (p == NULL)
+            return false;
+        rest = str_from_off(rest, (size_t)(p - rest.p));
+        at = rest;
+        if (rest.n >= JGROUP_HEAD && be64_get(p + 24) == salt && jgroup_next(&at, segment, &records)) {
+            *in = rest;
+            return true;
+        }
+    }
+    return false;
 }
 
 /* --- segments --- */

@@ -39,9 +39,14 @@ int  jrec_decode(struct str *in, struct jrec *r);
 /* A group: head, then records. Begin in an empty buffer, append records, end. */
 #define JGROUP_HEAD 32
 void jgroup_begin(struct sbuf *out);
-void jgroup_end(struct sbuf *out, uint64_t segment);
-/* The group at the front of *in, if it is whole and of this segment: its records. false: the segment ends here. */
+void jgroup_end(struct sbuf *out, uint64_t segment, uint64_t salt);
+/* The group at the front of *in, if it is whole and of this segment: its records. false: the segment ends here, or has a gap. */
 bool jgroup_next(struct str *in, uint64_t segment, struct str *records);
+/*
+ * Behind what is not a whole group: move *in to the next one. The bytes before it may be a client's, who would like us to take a part of
+ * them for a group: the salt, which clients do not know, tells. false: there is none.
+ */
+bool jgroup_resync(struct str *in, uint64_t segment, uint64_t salt);
 
 struct jseg {
     int      fd;
@@ -52,6 +57,7 @@ struct jseg {
 struct journal {
     char        dir[300];
     struct jseg seg;       /* being written */
+    uint64_t    salt;      /* of groups; the same for the mountpath's life, and no client's to know */
     uint64_t    prealloc;  /* bytes reserved for each segment, so that DELETE works on a full disk */
     uint64_t   *old;       /* numbers of segments found at the start, ascending */
     unsigned    nold;

@@ -82,18 +82,23 @@ mpath_of(struct store *s, const struct bck *b, struct str name)
     return mpath_of_digest(s, bck_obj_digest(b, name));
 }
 
+uint64_t
+work_hash(struct str name)
+{
+    return hash_bytes(name.p, name.n, 5);
+}
+
 void
 work_name(struct mpath *m, const struct bck *b, const char *prefix, struct str name, char out[FQN_MAX])
 {
     static const char tie[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     uint64_t          seq = atomic_fetch_add(&m->seq, 1);
-    char              hex[17];
     int               n = layout_ct(m->path, b, CT_WORK, out);
 
     ASSERT(n > 0);
-    str_from_u64(hash_bytes(name.p, name.n, rand_u64()), 16, hex); /* seq comes round: in a day or two, and after a restart */
-    snprintf(out + n, (size_t)(FQN_MAX - n), "/%s.%s.%c%c%c.%x", prefix, hex, tie[seq & 63], tie[seq >> 6 & 63],
-             tie[seq >> 12 & 63], (unsigned)getpid());
+    /* The rest tells apart what is of the same name; seq comes round: in a day or two, and after a restart. */
+    snprintf(out + n, (size_t)(FQN_MAX - n), "/%s.%016llx%08x.%c%c%c.%x", prefix, (unsigned long long)work_hash(name),
+             (unsigned)rand_u64(), tie[seq & 63], tie[seq >> 6 & 63], tie[seq >> 12 & 63], (unsigned)getpid());
 }
 
 /* --- opening --- */
@@ -514,7 +519,9 @@ open_index(struct mpath *m, struct err *e)
     if (rc < 0)
         return err_set(e, -rc, "index of %s: %s", m->path, err_text(rc));
     m->rows = rows_new(m->index);
-    return journal_open(m->store_dir, atomic_load(&m->total), &m->journal, e);
+    rc = journal_open(m->store_dir, atomic_load(&m->total), &m->journal, e);
+    m->journal.salt = hash_bytes(m->uuid, strlen(m->uuid), 11);
+    return rc;
 }
 
 struct mpath *

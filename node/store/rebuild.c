@@ -20,11 +20,13 @@
 
 #define BATCH      256
 #define FOLD_BYTES (16 * MIB)
+#define CLOCK_SLACK SEC_NS(60) /* a group takes its time from its files to the journal; clocks are set */
 
 struct rebuild {
     struct mpath     *m;
     const struct bck *b;
-    bool              start;
+    enum rebuild_how  how;
+    int64_t           verify; /* what has changed since then is verified: 0 = nothing */
     struct sbuf       names; /* u32 length, name; BATCH at most */
     unsigned          n;
     uint64_t          objects, skipped;
@@ -47,7 +49,10 @@ batch_rows(struct cjob *c)
         uint32_t n;
 
         memcpy(&n, rest.p, 4);
-        rc = row_follow(rb->m, rb->b, str_from(rest.p + 4, n));
+        if (rb->verify != 0)
+            rc = recover_file(rb->m, rb->b, str_from(rest.p + 4, n), rb->verify);
+        if (rc == 0)
+            rc = row_follow(rb->m, rb->b, str_from(rest.p + 4, n));
         rest = str_from_off(rest, 4 + (size_t)n);
     }
     return rc;
@@ -59,8 +64,8 @@ batch_end(struct rebuild *rb)
     struct cjob c = { .arg = rb };
 
     if (rb->n > 0 && rb->rc == 0)
-        rb->rc = rb->start ? batch_rows(&c) : commit_fn(rb->m, batch_rows, rb);
-    if (rb->start && rb->rc == 0 && rows_bytes(rb->m->rows) > FOLD_BYTES)
+        rb->rc = rb->how != REBUILD_IN_USE ? batch_rows(&c) : commit_fn(rb->m, batch_rows, rb);
+    if (rb->how != REBUILD_IN_USE && rb->rc == 0 && rows_bytes(rb->m->rows) > FOLD_BYTES)
         rb->rc = checkpoint_call(rb->m, checkpoint_fold_now, NULL);
     sbuf_reset(&rb->names);
     rb->n = 0;
@@ -125,7 +130,7 @@ copy_home(struct rebuild *rb, struct mpath *m, struct str name)
     struct stat st;
     int         fd, rc;
 
-    if (!rb->start || m == NULL || layout_is_long(str_z(rb->path)) || layout_obj(m->path, rb->b, CT_OBJ, name, to) < 0 ||
+    if (rb->how == REBUILD_IN_USE || m == NULL || layout_is_long(str_z(rb->path)) || layout_obj(m->path, rb->b, CT_OBJ, name, to) < 0 ||
         lstat(to, &st) == 0 || errno != ENOENT)
         return;
     fd = copy_file(rb, m, work);
@@ -298,8 +303,19 @@ rebuild_stale(struct rebuild *rb)
     free(last);
 }
 
+/* Blocks of the journal are missing: what happened after the last checkpoint is seen in the files only. */
+static int
+verify_since(struct rebuild *rb)
+{
+    uint64_t at;
+    int      rc = index_number_get(rb->m->index, "closed_at", &at);
+
+    rb->verify = at > (uint64_t)CLOCK_SLACK ? (int64_t)at - CLOCK_SLACK : 1;
+    return rc;
+}
+
 int
-rebuild_bck(struct mpath *m, const struct bck *b, bool start, uint64_t *objects, struct err *e)
+rebuild_bck(struct mpath *m, const struct bck *b, enum rebuild_how how, uint64_t *objects, struct err *e)
 {
     struct rebuild *rb = xcalloc(1, sizeof(*rb));
     void           *arg = (void *)(uintptr_t)b;
@@ -307,18 +323,20 @@ rebuild_bck(struct mpath *m, const struct bck *b, bool start, uint64_t *objects,
 
     rb->m = m;
     rb->b = b;
-    rb->start = start;
+    rb->how = how;
     rb->base = (size_t)n + 1;
     sbuf_init(&rb->names, 4 * MIB);
-    if (start)
+    if (recover_has_gap(m))
+        rb->rc = verify_since(rb);
+    if (rb->rc == 0 && how == REBUILD_ANEW)
         rb->rc = checkpoint_call(m, forget_rows, arg);
-    else
+    else if (rb->rc == 0)
         rebuild_stale(rb);
     rb->objects = 0;
     if (rb->rc == 0)
         rebuild_dir(rb);
     batch_end(rb);
-    if (rb->rc == 0 && start)
+    if (rb->rc == 0 && how != REBUILD_IN_USE)
         rb->rc = checkpoint_call(m, checkpoint_fold_now, NULL);
     if (rb->rc == 0)
         rb->rc = checkpoint_call(m, mark_known, arg);

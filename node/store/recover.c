@@ -4,10 +4,12 @@
  *
  * After a kill the page cache is intact: every file is as the last system call left it, and rows follow the files; a DELETE that was
  * recorded is done. After a power cut each name since the last durable epoch is verified: forward from the record's body, else the
- * file as it is when its checksum is right, else the newest predecessor that is whole, else nothing.
+ * file as it is when its checksum is right, else the newest predecessor that is whole, else nothing. Blocks of the journal may be missing:
+ * it is read on behind them, and since nobody knows what they said, all files that are newer than the last checkpoint are verified.
  *
  * Runs on: the committer, while buckets are adopted. Blocks.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -31,6 +33,7 @@ struct segment {
 struct redo {
     unsigned        n;
     struct segment *seg;
+    bool            gap; /* some groups cannot be read, but others behind them can */
 };
 
 /* A name of the bucket: the last record of it, and all predecessors, oldest first. */
@@ -46,6 +49,31 @@ struct rnames {
     struct rname  *first, **tail;
     uint64_t       bid;
 };
+
+/* The next group of a segment, also behind a gap. */
+static bool
+group_next(struct mpath *m, struct redo *redo, struct str *rest, uint64_t segment, struct str *records)
+{
+    if (jgroup_next(rest, segment, records))
+        return true;
+    if (!jgroup_resync(rest, segment, m->journal.salt))
+        return false;
+    redo->gap = true;
+    return jgroup_next(rest, segment, records);
+}
+
+static void
+look_for_gaps(struct mpath *m, struct redo *r)
+{
+    for (unsigned i = 0; i < r->n; i++) {
+        struct str rest = str_from(r->seg[i].p, r->seg[i].n), records;
+
+        while (group_next(m, r, &rest, r->seg[i].nr, &records))
+            ;
+    }
+    if (r->gap)
+        log_error("blocks of the journal are missing: files that are newer than the last checkpoint are verified", { "mountpath", LZ(m->path) });
+}
 
 static int
 redo_load(struct mpath *m)
@@ -65,6 +93,7 @@ redo_load(struct mpath *m)
         s->nr = m->journal.old[i];
         r->n++;
     }
+    look_for_gaps(m, r);
     return 0;
 }
 
@@ -104,13 +133,16 @@ names_add(struct rnames *names, const struct jrec *r)
 }
 
 static void
-names_read(const struct redo *redo, struct rnames *names)
+names_read(struct mpath *m, struct rnames *names)
 {
+    struct redo *redo = m->redo;
+
+
     for (unsigned i = 0; i < redo->n; i++) {
         struct str  rest = str_from(redo->seg[i].p, redo->seg[i].n), records;
         struct jrec r;
 
-        while (jgroup_next(&rest, redo->seg[i].nr, &records))
+        while (group_next(m, redo, &rest, redo->seg[i].nr, &records))
             while (records.n > 0 && jrec_decode(&records, &r) == 0)
                 if (r.bid == names->bid)
                     names_add(names, &r);
@@ -421,6 +453,110 @@ redo_name(struct mpath *m, const struct bck *b, const struct rname *x)
     return row_follow(m, b, x->last.name);
 }
 
+bool
+recover_has_gap(const struct mpath *m)
+{
+    return m->redo != NULL && m->redo->gap;
+}
+
+/* A predecessor that was found by its name. */
+struct prev {
+    struct gen gen;
+    char      *base;
+};
+
+static int
+older_first(const void *va, const void *vb)
+{
+    const struct prev *a = va, *b = vb;
+
+    return gen_cmp(&a->gen, &b->gen);
+}
+
+static bool
+prev_load(struct mpath *m, const struct bck *b, struct str name, const char *dir, const char *base, struct prev *out)
+{
+    char           path[FQN_MAX + 300];
+    auto_close int fd = -1;
+    struct obj    *o;
+
+    snprintf(path, sizeof(path), "%s/%s", dir, base);
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0 || obj_load_fd(m, b, name, path, fd, &o) < 0)
+        return false;
+    *out = (struct prev){ .gen = o->info.gen, .base = xstrdup(base) };
+    obj_close(o);
+    return true;
+}
+
+/* Nobody knows what a record that is lost said: predecessors of the name, oldest first, by the names of their files. */
+static struct prev *
+prevs_find(struct mpath *m, const struct bck *b, struct str name, unsigned *n)
+{
+    char           dir[FQN_MAX], want[40];
+    DIR           *d = layout_ct(m->path, b, CT_WORK, dir) < 0 ? NULL : opendir(dir);
+    struct dirent *de;
+    struct prev   *all = NULL;
+
+    *n = 0;
+    snprintf(want, sizeof(want), "prev.%016llx", (unsigned long long)work_hash(name));
+    while (d != NULL && (de = readdir(d)) != NULL) {
+        if (strncmp(de->d_name, want, strlen(want)) != 0)
+            continue;
+        all = xrealloc(all, (*n + 1) * sizeof(*all));
+        *n += prev_load(m, b, name, dir, de->d_name, &all[*n]);
+    }
+    if (d != NULL)
+        closedir(d);
+    if (*n > 1)
+        qsort(all, *n, sizeof(*all), older_first);
+    return all;
+}
+
+static bool
+changed_since(struct mpath *m, const struct bck *b, struct str name, int64_t since)
+{
+    bool is = false;
+
+    for (int long_form = 0; long_form < 2 && !is; long_form++) {
+        auto_free char *path = object_path(m, b, name, long_form != 0);
+        struct stat     st;
+
+        is = path != NULL && lstat(path, &st) == 0 && (int64_t)st.st_ctim.tv_sec * NSEC_PER_SEC >= since;
+    }
+    return is;
+}
+
+int
+recover_file(struct mpath *m, const struct bck *b, struct str name, int64_t since)
+{
+    struct rname x = { .last = { .name = name } };
+    struct prev *all;
+    struct obj  *o = NULL;
+    int          rc;
+
+    if (!changed_since(m, b, name, since))
+        return 0;
+    rc = obj_load(m, b, name, true, &o, NULL);
+    if (rc == 0)
+        rc = obj_verify_blocking(o);
+    obj_close(o);
+    if (rc == 0 || rc == -AIS_E_IO || rc == -AIS_E_NOMEM || rc == -AIS_E_NOOBJ)
+        return rc == -AIS_E_NOOBJ ? 0 : rc;
+    all = prevs_find(m, b, name, &x.nprev);
+    x.prev = xcalloc(x.nprev + 1, sizeof(*x.prev));
+    for (unsigned i = 0; i < x.nprev; i++)
+        x.prev[i] = str_z(all[i].base);
+    if (!roll_back(m, b, &x))
+        remove_object(m, b, name);
+    atomic_fetch_add(&m->store->rolled, 1);
+    for (unsigned i = 0; i < x.nprev; i++)
+        free(all[i].base);
+    free(all);
+    free(x.prev);
+    return 0;
+}
+
 int
 recover_bck(struct mpath *m, const struct bck *b)
 {
@@ -432,7 +568,7 @@ recover_bck(struct mpath *m, const struct bck *b)
         rc = redo_load(m);
     if (rc < 0)
         return rc;
-    names_read(m->redo, &names);
+    names_read(m, &names);
     for (struct rname *x = names.first; rc == 0 && x != NULL; x = x->next, n++)
         rc = redo_name(m, b, x);
     if (n > 0)

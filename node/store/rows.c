@@ -255,9 +255,9 @@ rows_frozen(struct rows *r)
     return is;
 }
 
-/* Fold up to FOLD_ROWS from *at in one transaction; the number goes with the last. */
+/* Fold up to FOLD_ROWS from *at in one transaction; the notes go with the last. */
 static int
-fold_some(struct rows *r, const struct orow **at, const char *number, uint64_t v)
+fold_some(struct rows *r, const struct orow **at, const struct rows_note *notes, unsigned nnotes)
 {
     struct index_txn  *t;
     const struct orow *o = *at;
@@ -267,8 +267,8 @@ fold_some(struct rows *r, const struct orow **at, const char *number, uint64_t v
         return rc;
     for (unsigned i = 0; rc == 0 && o != NULL && i < FOLD_ROWS; i++, o = overlay_next(o))
         rc = o->value.n > 0 ? index_put(t, o->bid, o->name, o->value) : index_del(t, o->bid, o->name);
-    if (rc == 0 && o == NULL && number != NULL)
-        rc = index_number_set(t, number, v);
+    for (unsigned i = 0; rc == 0 && o == NULL && i < nnotes; i++)
+        rc = index_number_set(t, notes[i].number, notes[i].v);
     if (rc < 0) {
         index_abort(t);
         return rc;
@@ -280,14 +280,14 @@ fold_some(struct rows *r, const struct orow **at, const char *number, uint64_t v
 }
 
 int
-rows_fold(struct rows *r, const char *number, uint64_t v)
+rows_fold(struct rows *r, const struct rows_note *notes, unsigned nnotes)
 {
     /* Frozen: nobody changes it, so it is walked without the lock. */
     const struct orow *o = r->frozen == NULL ? NULL : overlay_first(r->frozen);
     int                rc;
 
     do
-        rc = fold_some(r, &o, number, v);
+        rc = fold_some(r, &o, notes, nnotes);
     while (rc == 0 && o != NULL);
     return rc;
 }

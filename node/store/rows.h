@@ -24,7 +24,11 @@ int          rows_scan(struct rows *r, uint64_t bid, struct str prefix, struct s
 
 void   rows_freeze(struct rows *r);  /* nothing may be frozen */
 bool   rows_frozen(struct rows *r);
-int    rows_fold(struct rows *r, const char *number, uint64_t v); /* and note a number with the last of them */
+struct rows_note {
+    const char *number;
+    uint64_t    v;
+};
+int    rows_fold(struct rows *r, const struct rows_note *notes, unsigned nnotes); /* and note numbers with the last of them */
 void   rows_thaw(struct rows *r);    /* drop what was folded */
 size_t rows_bytes(struct rows *r);
 size_t rows_count(struct rows *r);   /* in the overlays */

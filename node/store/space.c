@@ -165,7 +165,7 @@ rebuild_blocking(void *arg)
 {
     struct rebuilding *r = arg;
 
-    r->rc = rebuild_bck(r->m, r->b, false, &r->n, r->e);
+    r->rc = rebuild_bck(r->m, r->b, REBUILD_IN_USE, &r->n, r->e);
 }
 
 int

@@ -84,6 +84,7 @@ struct mpath {
     /* the checkpoint thread's */
     bool            closing;  /* an epoch was closed and is not yet folded in */
     struct jseg     closed;
+    int64_t         closed_at; /* Unix: when the last epoch was closed */
     struct redo    *redo;     /* old segments in memory, while buckets are adopted; committer */
     struct laters   closed_laters;
     _Atomic bool    adopted;  /* all buckets are told: old segments are dealt with, checkpoints may begin */
@@ -221,6 +222,7 @@ void          mpath_check(struct mpath *m);    /* look now. Blocks */
 bool          mpath_alive(struct mpath *m);    /* false: it is gone, and has been reported. Blocks shortly */
 int           mkdirs(const char *path);        /* like mkdir -p; blocks */
 int           mkdirs_parent(const char *path); /* the folders above path */
+uint64_t      work_hash(struct str name); /* what names of its work files have behind the prefix: 16 hex digits */
 void          work_name(struct mpath *m, const struct bck *b, const char *prefix, struct str name, char out[FQN_MAX]);
 void          reserve_make(struct mpath *m);   /* space for the index on a full disk */
 bool          reserve_free(struct mpath *m);   /* true when some was freed */
@@ -277,8 +279,13 @@ int trash_dir(struct mpath *m, const char *path); /* rename away now, remove in 
 void trash_sweep(struct store *s);
 
 /* --- rebuild.c --- */
-/* Rows follow the files. At the start: on the committer, all at once. Else from a thread that may block, in pieces. */
-int rebuild_bck(struct mpath *m, const struct bck *b, bool start, uint64_t *objects, struct err *e);
+/* Rows follow the files. */
+enum rebuild_how {
+    REBUILD_ANEW,   /* at the start, on the committer, all at once: the rows that there are go */
+    REBUILD_CHECK,  /* at the start: they stay where their files are */
+    REBUILD_IN_USE, /* later, on a thread that may block, in pieces */
+};
+int rebuild_bck(struct mpath *m, const struct bck *b, enum rebuild_how how, uint64_t *objects, struct err *e);
 
 /* --- frag.c --- */
 /* Is the file under this name here a replica that erasure coding made for another target's object? Blocks. */
@@ -420,6 +427,9 @@ void checkpoint_init(struct mpath *m);
 void checkpoint_fini(struct mpath *m);
 
 /* --- recover.c --- */
+/* A file that the journal may have said something about: as it was written, else its newest predecessor that is whole, else nothing. */
+int  recover_file(struct mpath *m, const struct bck *b, struct str name, int64_t since); /* unless it is older than that */
+bool recover_has_gap(const struct mpath *m); /* blocks of the journal are missing. After recover_bck */
 int  recover_bck(struct mpath *m, const struct bck *b); /* after a kill or a power cut. Committer, seg_mtx held */
 int  row_follow(struct mpath *m, const struct bck *b, struct str name); /* the row as the file is. Committer, seg_mtx held */
 void recover_done(struct mpath *m);

@@ -700,7 +700,7 @@ a_journal_segment_has_its_name_on_disk_when_it_is_flushed(void **state)
     sbuf_init(&group, 4096);
     for (int i = 0; i < 3; i++) { /* the spare segment, too: its size does not change */
         jgroup_begin(&group);
-        jgroup_end(&group, j.seg.nr);
+        jgroup_end(&group, j.seg.nr, 1);
         assert_int_equal(0, journal_append(&j, &group));
         assert_false(j.seg.named);
         assert_int_equal(0, journal_flush(&j));

@@ -453,6 +453,151 @@ a_torn_end_of_the_journal_is_ignored(void **state)
     open_store();
 }
 
+/* --- blocks in the middle of the journal that never got to the disk --- */
+
+static void
+put_old_ones(void)
+{
+    put_z("o", "the first");
+    put_z("gone", "deleted later");
+    put_z("old", "nobody touches it");
+    flush();
+}
+
+static void
+change_them(void)
+{
+    char name[10];
+
+    put_z("o", "the second");
+    delete_z("gone");
+    put_z("torn", "acknowledged within the last second");
+    put_z("whole", "kept");
+    for (int i = 0; i < 10; i++) { /* each mountpath gets some */
+        snprintf(name, sizeof(name), "z/%d", i);
+        put_z(name, name);
+    }
+}
+
+/* All groups of the segment but the last: their heads are zero. Returns how many. */
+static unsigned
+lose_groups(const char *path, uint64_t nr)
+{
+    static const char zero[JGROUP_HEAD];
+    char             *p;
+    size_t            n;
+    unsigned          lost = 0;
+    struct str        in, records;
+    int               fd = open(path, O_WRONLY | O_CLOEXEC);
+
+    assert_true(fd >= 0);
+    assert_int_equal(0, file_slurp(path, 16 * MIB, &p, &n));
+    in = str_from(p, n);
+    for (off_t at = 0; jgroup_next(&in, nr, &records); at = in.p - p) {
+        struct str rest = in;
+
+        if (!jgroup_next(&rest, nr, &records))
+            break;
+        assert_int_equal(sizeof(zero), pwrite(fd, zero, sizeof(zero), at));
+        lost++;
+    }
+    free(p);
+    close(fd);
+    return lost;
+}
+
+static unsigned
+lose_journal(void)
+{
+    unsigned lost = 0;
+
+    for (int i = 1; i <= 2; i++) {
+        char           dir[200], path[500];
+        DIR           *d;
+        struct dirent *de;
+
+        snprintf(dir, sizeof(dir), "%s/mp%d/.ais.c", root, i);
+        d = opendir(dir);
+        while ((de = readdir(d)) != NULL) {
+            snprintf(path, sizeof(path), "%s/%s", dir, de->d_name);
+            if (strncmp(de->d_name, "journal.0", 9) == 0)
+                lost += lose_groups(path, strtoull(de->d_name + 8, NULL, 16));
+        }
+        closedir(d);
+    }
+    return lost;
+}
+
+static void
+nothing_torn(void)
+{
+    char names[200];
+
+    expect("o", "the first");
+    expect("gone", NULL);
+    expect("torn", NULL);
+    expect("whole", "kept");
+    expect("z/9", "z/9");
+    list("", names, sizeof(names));
+    assert_string_equal("o old whole z/0 z/1 z/2 z/3 z/4 z/5 z/6 z/7 z/8 z/9 ", names);
+}
+
+static void
+what_is_behind_a_gap_in_the_journal_counts_and_nothing_torn_is_served(void **state)
+{
+    char path[FQN_MAX];
+
+    UNUSED(state);
+    on_fiber(put_old_ones);
+    die_after(change_them);
+    assert_true(lose_journal() >= 8);
+    file_of("o", path);
+    spoil(path);
+    file_of("torn", path);
+    spoil(path);
+    other_boot();
+    open_store();
+    on_fiber(nothing_torn);
+    on_fiber(flush);
+    close_store();
+    open_store();
+    on_fiber(nothing_torn);
+}
+
+/* A client's bytes in a torn group look like a group. */
+static void
+a_group_in_a_clients_body_is_none(void **state)
+{
+    struct sbuf inner, outer;
+    struct jrec r = { .op = JOP_DELETE, .bid = 1, .name = STR_LIT("victim") };
+    struct str  in, records;
+
+    UNUSED(state);
+    sbuf_init(&inner, MIB);
+    sbuf_init(&outer, MIB);
+    jgroup_begin(&inner);
+    jrec_encode(&r, &inner);
+    jgroup_end(&inner, 7, 1111); /* a client may guess the segment, not the salt */
+    jgroup_begin(&outer);
+    r.op = JOP_PUT;
+    r.has_body = true;
+    r.body = sbuf_str(&inner);
+    jrec_encode(&r, &outer);
+    jgroup_end(&outer, 7, 2222);
+    in = sbuf_str(&outer);
+    assert_true(jgroup_next(&in, 7, &records));
+    memset(outer.p, 0, 4);
+    in = sbuf_str(&outer);
+    assert_false(jgroup_next(&in, 7, &records));
+    assert_false(jgroup_resync(&in, 7, 2222));
+    assert_true(jgroup_resync(&in, 7, 1111)); /* it is only the salt that tells */
+    assert_true(jgroup_next(&in, 7, &records));
+    assert_int_equal(0, in.n);
+    assert_false(jgroup_resync(&in, 7, 1111));
+    sbuf_fini(&inner);
+    sbuf_fini(&outer);
+}
+
 /* --- chunked objects and uploads --- */
 
 static char upload_id[40];
@@ -643,6 +788,8 @@ main(void)
         T(a_kill_anywhere_in_a_checkpoint_loses_no_row),
         T(a_checkpoint_that_fails_is_tried_again),
         T(a_torn_end_of_the_journal_is_ignored),
+        T(what_is_behind_a_gap_in_the_journal_counts_and_nothing_torn_is_served),
+        cmocka_unit_test(a_group_in_a_clients_body_is_none),
         T(a_chunked_object_is_replaced_whole_or_not_at_all),
         T(an_upload_outlives_a_kill),
         T(a_reader_of_a_chunked_object_keeps_its_chunks),
