@@ -338,14 +338,18 @@ check_blocking(void *arg)
     struct mpath *m = arg;
 
     mpath_check(m);
+    if (atomic_load(&m->suspect) && mpath_readable(m) && !m->leaving)
+        (void)fshc_run(m);
     atomic_store(&m->checking, false); /* mpath_close waits for it: m may be gone now */
 }
 
 void
 mpath_trouble(struct mpath *m, int rc)
 {
-    if (rc == -AIS_E_IO)
+    if (rc == -AIS_E_IO) {
         atomic_fetch_add(&m->store->io_errors, 1);
+        (void)fshc_count(m);
+    }
     if (rc != -AIS_E_IO && rc != -AIS_E_NOENT && rc != -AIS_E_READONLY)
         return;
     if (m->leaving || atomic_load(&m->shut) || !mpath_readable(m) || atomic_exchange(&m->checking, true))

@@ -547,6 +547,26 @@ leave_later(struct store *s, struct mpath *m, enum mp_mode mode, struct err *e)
     return save(s, e);
 }
 
+bool
+mpath_give_up(struct mpath *m)
+{
+    struct store *s = m->store;
+    bool          left = false;
+
+    if (atomic_exchange(&s->attaching, true))
+        return false;
+    if (available(s) > 1) {
+        scatter(s);
+        left = change_state(s, m, MPATH_OK, MPATH_DETACHING, MP_DISABLING);
+    }
+    if (left) {
+        cache_drop_all(s, 0, NULL);
+        (void)layout_save(s);
+    }
+    atomic_store(&s->attaching, false);
+    return left;
+}
+
 static int
 leave(struct store *s, struct mpath *m, bool now, enum mpath_state to, bool *noop, struct err *e)
 {

@@ -156,6 +156,7 @@ do_share(struct helper *hp)
     struct jog *j = hp->j;
     unsigned    i;
 
+    FAIL_POINT("resilver.slow", nanosleep(&(struct timespec){ .tv_nsec = MSEC_NS(200) }, NULL));
     while (!stopped(j->r) && (i = atomic_fetch_add(&j->next, 1)) < atomic_load(&j->until))
         if (!j->leaving || (j->items[i].rc == 0 && j->items[i].away))
             do_item(hp, &j->items[i]);

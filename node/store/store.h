@@ -228,6 +228,18 @@ int store_mpath_enable(struct store *s, struct str path, bool *was_noop, struct 
  * is through; then it is closed, so that it can be unmounted. The last one always goes at once. */
 int store_mpath_disable(struct store *s, struct str path, bool now, bool *was_noop, struct err *e);
 int store_mpath_detach(struct store *s, struct str path, bool now, struct err *e);
+/*
+ * FSHC: when a mountpath has io_err_limit I/O errors within io_err_ns, test_files files of it are read and written; with error_limit errors
+ * of one of these kinds it leaves, like one that is disabled, unless it is the last one. Off until set. Any thread; does not park.
+ */
+struct fshc_conf {
+    bool     enabled;
+    unsigned test_files, error_limit, io_err_limit;
+    int64_t  io_err_ns;
+};
+void store_set_fshc(struct store *s, const struct fshc_conf *c);
+/* Check one now, whatever is enabled. *good: false when it fails. -AIS_E_NOMPATH; -AIS_E_BUSY: one is under way. */
+int  store_mpath_check(struct store *s, struct str path, bool *good, struct err *e);
 /* Rows from the files, while the mountpath is in use. *objects: files seen. */
 int      store_mpath_rebuild(struct store *s, struct str path, uint64_t *objects, struct err *e);
 

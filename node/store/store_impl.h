@@ -70,6 +70,9 @@ struct mpath {
     size_t         xattr_max; /* bytes of xattr values that one file may have */
     _Atomic uint64_t seq;     /* names of work files */
     _Atomic bool   checking; /* a check is queued or runs */
+    _Atomic bool   suspect;  /* many I/O errors: the next check is a thorough one */
+    _Atomic int64_t  io_since; /* mono: when io_count began */
+    _Atomic unsigned io_count; /* I/O errors since then */
     bool           leaving;  /* being closed: no check is started any more */
 
     struct arena  *arena;     /* committer only: one group */
@@ -200,12 +203,23 @@ struct store {
     _Atomic int       trash_busy; /* jobs in the background that use the store: store_close waits for them */
     _Atomic bool      stopping;   /* they end early */
     _Atomic bool      tomb_hold;  /* tombstones are kept whatever their age */
+    struct {
+        _Atomic bool     enabled;
+        _Atomic unsigned test_files, error_limit, io_err_limit;
+        _Atomic int64_t  io_err_ns;
+    } fshc;
     _Atomic uint64_t  hits, misses, evicted, commits, groups, io_errors, recovered, rolled, rebuilt, checkpoints, journal_bytes;
     pthread_mutex_t   up_mtx; /* protects uploads */
     struct hmap       uploads;
     pthread_mutex_t   live_mtx; /* protects live */
     struct hmap       live;   /* objects with parts that somebody holds */
 };
+
+/* --- fshc.c --- */
+bool fshc_count(struct mpath *m); /* an I/O error; true: it is time for fshc_run. Does not block */
+bool fshc_run(struct mpath *m);   /* for who has m->checking. False: it fails, and was told to leave. Blocks */
+/* mpset.c: out of service, emptied as far as that goes. False: it is the last one, or another change is under way. Blocks. */
+bool mpath_give_up(struct mpath *m);
 
 /* --- mpath.c --- */
 struct mpath *mpath_of(struct store *s, const struct bck *b, struct str name);

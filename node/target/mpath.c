@@ -355,10 +355,14 @@ act_rescan(struct req *r, struct str path, bool *noop, struct err *e)
 static int
 act_fshc(struct req *r, struct str path, bool *noop, struct err *e)
 {
+    bool good = true;
+    int  rc;
+
     (void)noop;
     if (!mpath_available(req_node(r), path))
         return err_set(e, AIS_E_BADREQ, "%s: not starting FSHC: %.*s is not available", req_node(r)->name, STR_FMT(path));
-    return store_cap_refresh(req_node(r)->store);
+    rc = store_mpath_check(req_node(r)->store, path, &good, e);
+    return rc < 0 ? rc : store_cap_refresh(req_node(r)->store);
 }
 
 /* Ours, the original has no such action: 'ais storage rebuild-index'. */
@@ -382,7 +386,7 @@ static const struct {
     { "enable-mp",  act_enable,  true },
     { "disable-mp", act_disable, true },
     { "rescan-mp",  act_rescan,  false },
-    { "fshc-mp",    act_fshc,    false },
+    { "fshc-mp",    act_fshc,    true },
     { "rebuild-mp", act_rebuild, false },
 };
 /* clang-format on */

@@ -29,7 +29,6 @@ static const struct route routes[] = {
     { M_GET,    "/v1/fragments/:bck/*obj",     h_target_frag_get,      INTRA },
     { M_DELETE, "/v1/fragments/:bck/*obj",     h_target_frag_delete,   INTRA },
     { M_GET,    "/v1/moves/:bck/*obj",         h_target_moves_get,     INTRA },
-    { M_PUT,    "/v1/moves/:bck/*obj",         h_target_moves_put,     INTRA | R_STREAM },
     { M_DELETE, "/v1/moves/:bck/*obj",         h_target_moves_delete,  INTRA },
     { M_PUT,    "/v1/moves",                   h_target_moves_flush,   INTRA },
     { M_POST,   "/v1/buckets/:bck/_list",      h_target_bck_list,      INTRA },
@@ -79,6 +78,25 @@ watermarks(struct store *s, const struct cluster_conf *c)
 {
     store_set_watermarks(s, (unsigned)c->space.cleanupwm, (unsigned)c->space.lowwm, (unsigned)c->space.highwm,
                          (unsigned)c->space.out_of_space);
+}
+
+static void
+health_limits(struct store *s, const struct cluster_conf *c)
+{
+    const struct fshc_conf f = { .enabled = c->fshc.enabled,
+                                 .test_files = (unsigned)c->fshc.test_files,
+                                 .error_limit = (unsigned)c->fshc.error_limit,
+                                 .io_err_limit = (unsigned)c->fshc.io_err_limit,
+                                 .io_err_ns = c->fshc.io_err_time };
+
+    store_set_fshc(s, &f);
+}
+
+static void
+store_limits(struct store *s, const struct cluster_conf *c)
+{
+    watermarks(s, c);
+    health_limits(s, c);
 }
 
 /*
@@ -132,7 +150,7 @@ start_store(struct node *n, struct err *e)
         return rc;
     views_get(n, &v);
     if (v.conf != NULL)
-        watermarks(n->store, v.conf);
+        store_limits(n->store, v.conf);
     if (v.smap != NULL)
         fence_to_store(n, v.smap->version);
     if (v.bmd != NULL)
@@ -182,6 +200,8 @@ target_start(struct node *n, struct err *e)
     if (rc == 0)
         rc = places_refresh(t);
     if (rc == 0)
+        rc = moves_start(n);
+    if (rc == 0)
         t->reb = reb_new(n);
     if (rc < 0)
         target_stop(n);
@@ -224,7 +244,7 @@ target_on_conf(struct node *n, struct cluster_conf *old, struct cluster_conf *nw
     (void)old;
     (void)e;
     if (n->store != NULL)
-        watermarks(n->store, nw);
+        store_limits(n->store, nw);
     return 0;
 }
 

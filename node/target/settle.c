@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "core/smap.h"
+#include "core/strm.h"
 #include "run/fiber.h"
 #include "target/target_impl.h"
 #include "xact/move.h"
@@ -478,15 +479,12 @@ obj_deleted_tell(const struct copier *c, const struct bck *b, struct str name)
  * object at this moment: who does began before.
  */
 static int
-know_the_map(struct req *r, const struct bck *b, struct str name, struct err *e)
+know_the_map(struct node *n, uint64_t asked, const struct bck *b, struct str name, struct err *e)
 {
-    struct node *n = req_node(r);
-    int64_t      until = deadline_in(clock_mono(), MAP_WAIT_NS);
-    uint64_t     asked = 0, mine;
-    int          rc = 0;
+    int64_t until = deadline_in(clock_mono(), MAP_WAIT_NS);
+    int     rc = 0;
 
-    (void)str_u64(req_hdr(r, STR_LIT("Ais-Caller-Smap-Ver")), &asked);
-    for (mine = req_views(r)->smap->version; mine < asked && rc == 0; rc = fiber_sleep(NAP_NS)) {
+    for (uint64_t mine = 0; mine < asked && rc == 0; rc = mine < asked ? fiber_sleep(NAP_NS) : 0) {
         struct views v;
 
         views_get(n, &v);
@@ -502,6 +500,15 @@ know_the_map(struct req *r, const struct bck *b, struct str name, struct err *e)
         rc = fiber_sleep(NAP_NS);
     }
     return rc < 0 ? err_fill(e, rc) : 0;
+}
+
+static uint64_t
+map_of_caller(const struct req *r)
+{
+    uint64_t v = 0;
+
+    (void)str_u64(req_hdr(r, STR_LIT("Ais-Caller-Smap-Ver")), &v);
+    return v;
 }
 
 static int
@@ -607,24 +614,25 @@ h_target_moves_get(struct req *r)
     if (rc == 0 && (!req_query(r, STR_LIT("than"), &hex) || !gen_from_hex(hex, &than)))
         rc = err_set(&e, AIS_E_BADREQ, "no generation to compare with");
     if (rc == 0)
-        rc = know_the_map(r, &b, r->item[1], &e);
+        rc = know_the_map(req_node(r), map_of_caller(r), &b, r->item[1], &e);
     if (rc == 0)
         rc = moves_answer(r, &b, &than, &e);
     if (rc < 0)
         resp_err(r, rc, &e);
 }
 
-static ssize_t
-read_req(void *ctx, void *p, size_t n)
-{
-    return req_read(ctx, p, n);
-}
+/* --- what sources send: streams "move-..." --- */
+
+struct arrival {
+    struct strm_in *in;
+    uint64_t        left; /* of the content */
+};
 
 static int
-req_read_exactly(struct req *r, char *p, size_t n)
+take_exactly(struct strm_in *in, char *p, size_t n)
 {
     while (n > 0) {
-        ssize_t k = req_read(r, p, n);
+        ssize_t k = strm_read(in, p, n);
 
         if (k <= 0)
             return k < 0 ? (int)k : -AIS_E_BADREQ;
@@ -634,35 +642,109 @@ req_read_exactly(struct req *r, char *p, size_t n)
     return 0;
 }
 
-/* PUT /v1/moves/BUCKET/OBJECT */
-void
-h_target_moves_put(struct req *r)
+/* Nothing is left, and what was read is whole. */
+static int
+is_over(struct strm_in *in)
 {
-    struct err  e = { .code = 0 };
-    struct bck  b;
-    struct move m;
-    struct kv  *kv = arena_alloc(r->arena, LMETA_MAX_CUSTOM * sizeof(*kv));
-    char        len[4], *rec = NULL;
-    uint32_t    n = 0;
-    int         rc = moves_begin(r, &b, &e);
+    const void *p;
+    ssize_t     k = strm_peek(in, &p);
 
-    if (rc == 0)
-        rc = know_the_map(r, &b, r->item[1], &e);
-    if (rc == 0)
-        rc = req_read_exactly(r, len, sizeof(len));
-    if (rc == 0) {
-        n = be32_get(len);
-        rec = n > MOVE_REC_MAX ? NULL : arena_alloc(r->arena, n + 1);
-        rc = rec == NULL || kv == NULL ? -AIS_E_TOOBIG : req_read_exactly(r, rec, n);
-    }
-    if (rc == 0 && (move_decode(str_from(rec, n), &m, kv) < 0 || !str_eq(m.name, r->item[1])))
-        rc = err_set(&e, AIS_E_BADREQ, "malformed record of a move");
-    if (rc == 0)
-        rc = move_receive(req_node(r), &b, &m, read_req, r, &e);
-    if (rc < 0)
-        return resp_err(r, rc, err_fill(&e, rc) < 0 ? &e : NULL);
-    resp_empty(r, 200);
+    return k > 0 ? -AIS_E_BADREQ : (int)k;
 }
+
+/* The last bytes are only given when all of them are known to be whole: who has them commits. */
+static ssize_t
+read_content(void *ctx, void *p, size_t n)
+{
+    struct arrival *a = ctx;
+    ssize_t         k = strm_read(a->in, p, n);
+    int             rc;
+
+    if (k <= 0)
+        return k;
+    a->left -= MIN((uint64_t)k, a->left);
+    rc = a->left == 0 ? is_over(a->in) : 0;
+    return rc < 0 ? rc : k;
+}
+
+/* The record, when it is not in the header. */
+static int
+read_record(struct strm_in *in, char **out, struct str *rec)
+{
+    char     len[4];
+    uint32_t n;
+    int      rc = take_exactly(in, len, sizeof(len));
+
+    if (rc < 0)
+        return rc;
+    n = be32_get(len);
+    *out = n > MOVE_REC_MAX ? NULL : malloc((size_t)n + 1);
+    if (*out == NULL)
+        return -AIS_E_TOOBIG;
+    *rec = str_from(*out, n);
+    return take_exactly(in, *out, n);
+}
+
+static int
+arrive(struct node *n, const struct bmd *bmd, const struct move_head *h, struct str rec, struct arrival *a, struct err *e)
+{
+    const struct bucket *k = bmd_find(bmd, &h->b);
+    struct kv           *kv = xmalloc(LMETA_MAX_CUSTOM * sizeof(*kv));
+    struct move          m;
+    int                  rc = move_decode(rec, &m, kv);
+
+    if (rc < 0 || obj_name_check(m.name, true, NULL) < 0)
+        rc = err_set(e, AIS_E_BADREQ, "malformed record of a move");
+    else if (k == NULL)
+        rc = err_nobck(e, &h->b);
+    else
+        rc = know_the_map(n, h->smap_ver, &k->bck, m.name, e);
+    if (rc == 0) {
+        a->left = m.size;
+        rc = m.size == 0 ? is_over(a->in) : 0;
+    }
+    if (rc == 0)
+        rc = move_receive(n, &k->bck, &m, read_content, a, e);
+    free(kv);
+    return rc;
+}
+
+static int
+take_move(struct strm_in *in, void *ctx)
+{
+    struct err       e = { .code = 0 };
+    struct arrival   a = { .in = in };
+    struct move_head h;
+    struct views     v;
+    char            *mem = NULL;
+    int              rc = move_head_decode(in->hdr, &h);
+
+    (void)ctx;
+    views_get(in->n, &v);
+    if (rc < 0)
+        rc = err_set(&e, AIS_E_BADREQ, "malformed header of a move");
+    else if (h.rec.n == 0)
+        rc = read_record(in, &mem, &h.rec);
+    if (rc == 0)
+        rc = arrive(in->n, v.bmd, &h, h.rec, &a, &e);
+    views_put(&v);
+    free(mem);
+    if (rc < 0 && e.code != 0)
+        (void)strm_reply(in, e.text, MIN(strlen(e.text), (size_t)STRM_REPLY_MAX - 1));
+    return MIN(rc, 0);
+}
+
+int
+moves_start(struct node *n)
+{
+    int rc = 0;
+
+    for (unsigned i = 0; rc == 0 && i < MOVE_STREAMS; i++)
+        rc = strm_handle(n, move_streams[i], take_move, NULL);
+    return rc;
+}
+
+/* --- deletions, stable storage --- */
 
 /* DELETE /v1/moves/BUCKET/OBJECT */
 void
@@ -677,7 +759,7 @@ h_target_moves_delete(struct req *r)
     if (rc == 0 && (!req_query(r, STR_LIT("gen"), &hex) || !gen_from_hex(hex, &g)))
         rc = err_set(&e, AIS_E_BADREQ, "a deletion without a generation");
     if (rc == 0)
-        rc = know_the_map(r, &b, r->item[1], &e);
+        rc = know_the_map(req_node(r), map_of_caller(r), &b, r->item[1], &e);
     if (rc == 0)
         rc = obj_delete_older(req_node(r)->store, &b, r->item[1], &g, &e);
     if (rc < 0)

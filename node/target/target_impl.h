@@ -171,11 +171,14 @@ unsigned mpath_state_flags(struct node *n);
 unsigned iostat_rates(struct target *t, struct diskrate *out, unsigned max);
 bool     disk_rotational(const char *disk);
 
+/* --- settle.c --- */
+int moves_start(struct node *n); /* take what other targets send */
+
 /* --- handlers --- */
 handler_f h_target_obj_get, h_target_obj_head, h_target_obj_put, h_target_obj_delete, h_target_obj_post, h_target_obj_patch;
 handler_f h_target_objs_post;
 handler_f h_target_frag_get, h_target_frag_delete;
-handler_f h_target_moves_get, h_target_moves_put, h_target_moves_delete, h_target_moves_flush;
+handler_f h_target_moves_get, h_target_moves_delete, h_target_moves_flush;
 handler_f h_target_bck_list, h_target_bck_summary, h_target_bck_get, h_target_bck_head, h_target_bck_refuse;
 handler_f h_target_promote;
 handler_f h_target_daemon_get, h_target_mountpaths, h_target_xactions_get, h_target_xactions_put;

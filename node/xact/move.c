@@ -12,12 +12,16 @@
 #include "codec/mp.h"
 #include "codec/url.h"
 #include "core/smap.h"
+#include "core/strm.h"
 #include "xact/xact.h"
 
+#define HEAD_VERSION 1
+#define HEAD_MEMBERS 7
 #define REC_VERSION 1
 #define REC_MEMBERS 11 /* and two for each pair of custom metadata */
 #define BUF_MAX     (256 * KIB)
 #define ANSWER_MAX  (16 * KIB)
+#define SLOWEST_NS  4000 /* a byte of a body may take so long, or something is wrong */
 
 /* --- generations --- */
 
@@ -149,6 +153,39 @@ move_decode(struct str rec, struct move *m, struct kv kv[LMETA_MAX_CUSTOM])
     return custom_decode(&in, m, kv);
 }
 
+void
+move_head_encode(const struct move_head *h, struct sbuf *out)
+{
+    mp_arr(out, HEAD_MEMBERS);
+    mp_u64(out, HEAD_VERSION);
+    mp_u64(out, h->smap_ver);
+    mp_strz(out, provider_name(h->b.provider));
+    mp_bin(out, h->b.ns_uuid);
+    mp_bin(out, h->b.ns_name);
+    mp_bin(out, h->b.name);
+    mp_bin(out, h->rec);
+}
+
+int
+move_head_decode(struct str s, struct move_head *h)
+{
+    struct mp_in in;
+    struct str   provider;
+    uint64_t     version;
+    uint32_t     n;
+
+    *h = (struct move_head){ .smap_ver = 0 };
+    if (s.n == 0)
+        return -AIS_E_BADREQ;
+    in = (struct mp_in){ (const unsigned char *)s.p, (const unsigned char *)s.p + s.n };
+    if (mp_get_arr(&in, &n) < 0 || n != HEAD_MEMBERS || mp_get_u64(&in, &version) < 0 || version != HEAD_VERSION ||
+        mp_get_u64(&in, &h->smap_ver) < 0 || mp_get_str(&in, &provider) < 0 || !provider_by_name(provider, &h->b.provider) ||
+        mp_get_str(&in, &h->b.ns_uuid) < 0 || mp_get_str(&in, &h->b.ns_name) < 0 || mp_get_str(&in, &h->b.name) < 0 ||
+        mp_get_str(&in, &h->rec) < 0 || in.p != in.end)
+        return -AIS_E_BADREQ;
+    return 0;
+}
+
 /* --- taking in --- */
 
 bool
@@ -262,8 +299,6 @@ count_in(struct node *n, uint64_t size)
 {
     struct xact *x = n->jobs != NULL ? xreg_running(n->jobs, X_REBALANCE, NULL) : NULL;
 
-    stat_inc(n->stats, STAT_STREAM_IN_N);
-    stat_add(n->stats, STAT_STREAM_IN_SIZE, size);
     if (x != NULL)
         xact_count(x, XC_IN, 1, size);
     xact_put(x);
@@ -341,102 +376,129 @@ obj_path(struct arena *a, const char *prefix, const struct bck *b, struct str na
     return path;
 }
 
-/* The peer's answer: nothing on success, else its error document. */
-static int
-read_answer(struct hcall *hc, struct err *e)
-{
-    const struct http1_head *h;
-    struct hc_resp           resp = { .status = 0 };
-    char                    *buf;
-    ssize_t                  k = 1;
-    size_t                   n = 0;
-    int                      rc = hc_head(hc, &h);
+const char *const move_streams[MOVE_STREAMS] = { "move-0", "move-1", "move-2", "move-3", "move-4", "move-5", "move-6", "move-7" };
 
-    if (rc < 0)
-        return rc;
-    buf = xmalloc(ANSWER_MAX);
-    while (k > 0 && n < ANSWER_MAX) {
-        k = hc_read(hc, buf + n, ANSWER_MAX - n);
-        n += k > 0 ? (size_t)k : 0;
-    }
-    resp.status = h->status;
-    resp.body = str_from(buf, n);
-    rc = h->status < 300 ? (int)MIN(k, 0) : node_peer_err(&resp, e);
-    free(buf);
-    return rc;
+/* An object that is being sent. */
+struct sending {
+    struct strm_obj so;
+    struct obj     *o;
+    struct str      front; /* what comes before the content */
+    struct opiece   piece;
+    bool            open;  /* piece is */
+    uint64_t        off;
+    struct err     *e;
+};
+
+static void
+piece_done(struct sending *s)
+{
+    if (s->open)
+        obj_piece_done(&s->piece);
+    s->open = false;
 }
 
 static int
-send_content(struct hcall *hc, struct obj *o, struct err *e)
+next_piece(struct strm_obj *so, struct strm_piece *out)
 {
-    uint64_t off = 0, size = obj_info(o)->size;
-    int      rc = 0;
+    struct sending *s = CONTAINER_OF(so, struct sending, so);
+    int             rc;
 
-    while (rc == 0 && off < size) {
-        struct opiece piece;
-
-        rc = obj_piece(o, off, &piece, e);
-        if (rc < 0)
-            return rc;
-        rc = hc_file(hc, piece.fd, piece.off, piece.len);
-        off += piece.len;
-        obj_piece_done(&piece);
+    piece_done(s);
+    *out = (struct strm_piece){ .fd = -1 };
+    if (s->front.n > 0) {
+        *out = (struct strm_piece){ .mem = s->front.p, .fd = -1, .len = s->front.n };
+        s->front = STR_NULL;
+        return 0;
     }
-    return rc == 0 ? hc_end_body(hc) : rc;
+    if (s->off == obj_info(s->o)->size)
+        return 0;
+    rc = obj_piece(s->o, s->off, &s->piece, s->e);
+    if (rc < 0)
+        return rc;
+    s->open = true;
+    s->off += s->piece.len;
+    *out = (struct strm_piece){ .fd = s->piece.fd, .off = s->piece.off, .len = s->piece.len };
+    return 0;
+}
+
+/* Small objects share one connection; large ones are written one after the other on each, so they have several. */
+static const char *
+stream_for(struct node *n, uint64_t size, unsigned *flags)
+{
+    struct views v;
+    unsigned     width;
+
+    views_get(n, &v);
+    width = (unsigned)MAX(MIN(v.conf->rebalance.s.bundle_multiplier, (int64_t)MOVE_STREAMS), (int64_t)1);
+    *flags = strcmp(v.conf->rebalance.s.compression, "always") == 0 ? STRM_LZ4 : 0;
+    views_put(&v);
+    return move_streams[size <= STRM_SMALL ? 0 : rand_u64() % width];
+}
+
+/* Header, and what of it goes in front of the content: rec, which begins with room for its length, when it does not fit. */
+static int
+put_head(struct node *n, const struct bck *b, struct sbuf *rec, struct sbuf *head, struct str *front)
+{
+    struct move_head h = { .b = *b, .rec = str_from(rec->p + 4, rec->n - 4) };
+    struct views     v;
+
+    views_get(n, &v);
+    h.smap_ver = v.smap->version;
+    views_put(&v);
+    move_head_encode(&h, head);
+    if (sbuf_ok(head))
+        return 0;
+    sbuf_fini(head);
+    sbuf_init(head, STRM_HDR_MAX);
+    h.rec = STR_LIT("");
+    move_head_encode(&h, head);
+    be32_put(rec->p, (uint32_t)(rec->n - 4));
+    *front = sbuf_str(rec);
+    return sbuf_ok(head) ? 0 : -AIS_E_TOOBIG;
 }
 
 static int
-send_all(struct node *n, const struct hc_req *q, struct str head, struct obj *o, struct err *e)
+send_over(struct node *n, const struct snode *to, struct sending *s, uint64_t size, struct err *e)
 {
-    struct hcall *hc = NULL;
-    int           rc = hc_open(n->hc, q, &hc, e);
+    const char *name = stream_for(n, size, &s->so.flags);
+    char        why[STRM_REPLY_MAX];
+    size_t      nwhy = sizeof(why);
+    int64_t     limit = MOVE_STALL_NS + (int64_t)MIN(size, (uint64_t)INT64_MAX / SLOWEST_NS / 2) * SLOWEST_NS;
+    int         rc;
 
-    if (rc < 0)
-        return rc;
-    rc = hc_write(hc, head.p, head.n);
-    if (rc == 0)
-        rc = send_content(hc, o, e);
-    if (rc == 0)
-        rc = read_answer(hc, e);
-    hc_close(hc);
+    if (obj_info(s->o)->cksum.type != CKSUM_NONE && s->front.n == 0)
+        s->so.flags |= STRM_OWN_SUM;
+    rc = strm_call(n, to, name, &s->so, why, &nwhy, deadline_in(clock_mono(), limit));
+    piece_done(s);
+    if (rc < 0 && nwhy > 0 && nwhy < sizeof(why) && (e == NULL || e->code == 0))
+        return err_set(e, -rc, "%.*s", (int)nwhy, why);
     return rc < 0 ? err_fill(e, rc) : 0;
 }
 
 int
-move_send(struct node *n, const struct snode *to, const struct bck *b, struct str name, struct obj *o, struct arena *a, struct err *e)
+move_send(struct node *n, const struct snode *to, const struct bck *b, struct str name, struct obj *o, struct err *e)
 {
     const struct obj_info *oi = obj_info(o);
-    struct hdr            *h = arena_alloc(a, NODE_HDRS * sizeof(*h));
-    struct hc_req          q = { .method = M_PUT, .timeout_ns = MOVE_STALL_NS, .target = obj_path(a, "/v1/moves/", b, name) };
-    struct snode          *peer = arena_alloc(a, sizeof(*peer)); /* the connection may outlive the caller's map */
-    struct sbuf            rec;
+    struct sending         s = { .o = o, .e = e, .so = { .next = next_piece } };
+    struct sbuf            rec, head;
     struct move            m;
-    char                   len[4] = { 0 };
     int                    rc;
 
-    if (h == NULL || peer == NULL || q.target.p == NULL)
-        return err_set(e, AIS_E_NOMEM, "no memory to send an object");
     move_of_obj(b, name, oi, &m);
     sbuf_init(&rec, MOVE_REC_MAX);
-    sbuf_put(&rec, len, sizeof(len));
+    sbuf_init(&head, STRM_HDR_MAX);
+    sbuf_put(&rec, (char[4]){ 0 }, 4);
     move_encode(&m, &rec);
-    *peer = *to;
-    q.base = str_z(to->data.url[0] != '\0' ? to->data.url : to->control.url);
-    q.hdrs = h;
-    q.nhdrs = node_call_hdrs(n, a, h);
-    q.length = (int64_t)(rec.n + oi->size);
-    q.peer = peer;
-    if (!sbuf_ok(&rec)) {
-        rc = err_set(e, AIS_E_TOOBIG, "%.*s: too much metadata to be sent", STR_FMT(name));
+    rc = sbuf_ok(&rec) ? put_head(n, b, &rec, &head, &s.front) : -AIS_E_TOOBIG;
+    if (rc < 0) {
+        rc = err_set(e, -rc, "%.*s: too much metadata to be sent", STR_FMT(name));
     } else {
-        be32_put(rec.p, (uint32_t)(rec.n - sizeof(len)));
-        rc = send_all(n, &q, sbuf_str(&rec), o, e);
+        s.so.hdr = sbuf_str(&head);
+        s.so.size = s.front.n + oi->size;
+        rc = send_over(n, to, &s, s.so.size, e);
     }
     sbuf_fini(&rec);
-    if (rc == 0) {
-        stat_inc(n->stats, STAT_STREAM_OUT_N);
-        stat_add(n->stats, STAT_STREAM_OUT_SIZE, oi->size);
-    }
+    sbuf_fini(&head);
     return rc;
 }
 

@@ -245,7 +245,7 @@ send_item(struct batch *t, struct item *i, const struct snode *to, struct arena 
     }
     if (rc < 0)
         return rc;
-    rc = move_send(n, to, t->b, i->name, o, a, e);
+    rc = move_send(n, to, t->b, i->name, o, e);
     if (rc == 0) {
         i->gen = obj_info(o)->gen;
         i->size = obj_info(o)->size;

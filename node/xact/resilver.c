@@ -17,7 +17,8 @@
 #include "xact/resilver.h"
 
 #define BUSY_NAP MSEC_NS(50)
-#define AGAIN_NS SEC_NS(60) /* after one that failed */
+#define AGAIN_MIN SEC_NS(60) /* after one that failed; each time twice as long: */
+#define AGAIN_MAX SEC_NS(3600)
 
 struct told {
     struct xact         *x;
@@ -131,12 +132,17 @@ resilver_auto(struct xreg *g, int64_t now)
     struct err e = { .code = 0 };
     enum last  l;
 
-    if (!store_resilver_due(g->n->store) || now < g->space.resilver_after)
+    if (!store_resilver_due(g->n->store)) {
+        g->space.resilver_pause = g->space.resilver_after = 0;
+        return;
+    }
+    if (now < g->space.resilver_after)
         return;
     l = last_one(g);
     if (l == LAST_RUNS || l == LAST_ABORTED)
         return;
-    g->space.resilver_after = now + AGAIN_NS;
+    g->space.resilver_pause = MAX(AGAIN_MIN, MIN(AGAIN_MAX, 2 * g->space.resilver_pause));
+    g->space.resilver_after = now + g->space.resilver_pause;
     if (resilver_begin(g->n, &e) < 0)
         log_warn("resilver not started", { "error", LZ(e.text) });
 }

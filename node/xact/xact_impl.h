@@ -96,7 +96,7 @@ TAILQ_HEAD(xacts, xact);
 /* When the jobs that begin by themselves did so last; the registry's fiber only. */
 struct xauto {
     int64_t looked, cleaned, evicted; /* mono; 0 = never */
-    int64_t resilver_after;           /* mono: not tried before */
+    int64_t resilver_after, resilver_pause; /* mono: not tried before; between this try and the next */
 };
 
 struct xreg {
