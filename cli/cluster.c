@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* ais cluster, ais version, ais search, ais alias. Wire: native-api.md 5.3, 5.6. */
+#include <errno.h>
+#include <jansson.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/units.h"
 #include "base/util.h"
 #include "cli/api.h"
+#include "cli/files.h"
 #include "cli/groups.h"
 #include "cli/nodes.h"
 #include "cli/out.h"
 #include "codec/jw.h"
+#include "codec/url.h"
 
 #ifndef AIS_CLI_VERSION
 #define AIS_CLI_VERSION "0"
@@ -80,6 +85,94 @@ cmd_set_primary(struct ctx *c)
     if (http_do(c->s, &q, &r, &f) != CLI_OK)
         return cmd_fail(c, &f);
     printf("p[%s] is the primary\n", id);
+    return CLI_OK;
+}
+
+/* --- metadata: backup and recovery --- */
+#define BACKUP_MAX (256u << 20)
+
+static int
+cmd_backup(struct ctx *c)
+{
+    auto_resp struct http_resp r = { .status = 0 };
+    struct http_req            q = { .method = "GET", .path = "/v1/daemon?what=metadata" };
+    struct outfile             o = { .fd = -1 };
+    struct fault               f;
+
+    if (http_do(c->s, &q, &r, &f) != CLI_OK || outfile_open(&o, c->arg[0], false, &f) != CLI_OK)
+        return cmd_fail(c, &f);
+    if (outfile_write(&o, r.body.p, r.body.n) < 0) {
+        fault_errno(&f, c->arg[0]);
+        outfile_abort(&o);
+        return cmd_fail(c, &f);
+    }
+    if (outfile_commit(&o, &f) != CLI_OK)
+        return cmd_fail(c, &f);
+    if (strcmp(c->arg[0], "-") != 0)
+        printf("the cluster's metadata is in %s\n", c->arg[0]);
+    return CLI_OK;
+}
+
+static int
+file_text(const char *path, struct sbuf *b, struct fault *f)
+{
+    FILE  *in = strcmp(path, "-") == 0 ? stdin : fopen(path, "r");
+    char   part[4096];
+    size_t n;
+
+    if (in == NULL)
+        return fault_set(f, CLI_NOTFOUND, "%s: %s", path, strerror(errno));
+    while ((n = fread(part, 1, sizeof(part), in)) > 0)
+        sbuf_put(b, part, n);
+    if (ferror(in) || !sbuf_ok(b) || b->n == 0)
+        fault_set(f, CLI_FAILED, "%s: empty, too large, or not readable", path);
+    else
+        n = 1;
+    if (in != stdin)
+        fclose(in);
+    return n == 1 ? CLI_OK : CLI_FAILED;
+}
+
+static const struct flag recover_flags[] = {
+    { "from", NULL, "URL", "a node that has the metadata, when this proxy knows of none" },
+    { "force", NULL, NULL, "also when a majority of the voters answers" },
+    FLAG_YES,
+    FLAG_END,
+};
+
+static int
+cmd_recover(struct ctx *c)
+{
+    auto_resp struct http_resp r = { .status = 0 };
+    struct http_req            q = { .method = "PUT" };
+    const char                *from = flag_str(c, "from", NULL);
+    struct sbuf                path, body;
+    auto_json json_t          *j = NULL;
+    struct fault               f;
+    int                        rc = CLI_OK;
+
+    if (!confirm(c, &rc, "Begin the cluster's metadata anew at %s (changes that only the lost proxies knew are lost)", session_endpoint()))
+        return rc;
+    sbuf_init(&path, 64 * KIB);
+    sbuf_init(&body, BACKUP_MAX);
+    sbuf_printf(&path, "/v1/daemon/recover?force=%s", flag_on(c, "force") ? "true" : "false");
+    if (from != NULL) {
+        sbuf_putz(&path, "&from=");
+        url_encode_query(&path, str_z(from));
+    }
+    q.path = path.p;
+    if (c->nargs > 0)
+        rc = file_text(c->arg[0], &body, &f);
+    q.body = body.p;
+    if (rc == CLI_OK)
+        rc = api_json(c->s, &q, &r, &j, &f);
+    sbuf_fini(&path);
+    sbuf_fini(&body);
+    if (rc != CLI_OK)
+        return cmd_fail(c, &f);
+    printf("recovered from %s in recovery epoch %llu: %llu buckets; %llu of %llu nodes answered\n", get_text(j, "from"),
+           (unsigned long long)get_u64(j, "epoch"), (unsigned long long)get_u64(j, "buckets"),
+           (unsigned long long)get_u64(j, "answered"), (unsigned long long)get_u64(j, "asked"));
     return CLI_OK;
 }
 
@@ -245,6 +338,17 @@ const struct cmd cluster_cmds[] = {
       "   ais cluster health --wait 30s",
       health_flags, 0, 0, cmd_health, { ARG_NONE, ARG_NONE } },
     { "cluster set-primary", NULL, "NODE_ID", "make another proxy the primary", NULL, NULL, 1, 1, cmd_set_primary, { ARG_NODE, ARG_NONE } },
+    { "cluster backup", NULL, "FILE", "save the cluster's metadata: map, buckets, configuration",
+      "\"-\" is standard output. Objects are not in it.",
+      NULL, 1, 1, cmd_backup, { ARG_FILE, ARG_NONE } },
+    { "cluster recover", NULL, "[FILE]", "begin the metadata anew, at the proxy that AIS_ENDPOINT names",
+      "When a majority of the proxies is lost for good, or a single one its disk. The newest metadata that any node has is taken, or what\n"
+      "\"ais cluster backup\" has saved. Refused while there is a primary.\n"
+      "Examples:\n"
+      "   ais cluster recover --yes\n"
+      "   ais cluster recover --from http://target:51081\n"
+      "   ais cluster recover saved.json",
+      recover_flags, 0, 1, cmd_recover, { ARG_FILE, ARG_NONE } },
     { "cluster shutdown", NULL, "", "shut down all nodes", NULL, yes_flags, 0, 0, cmd_shutdown, { ARG_NONE, ARG_NONE } },
     { "cluster reset-stats", NULL, "[NODE_ID]", "set counters to zero", NULL, stats_flags, 0, 1, cmd_reset_stats, { ARG_NODE, ARG_NONE } },
     { "cluster rotate-logs", "advanced rotate-logs", "", "have all nodes begin new log files", NULL, NULL, 0, 0, cmd_rotate_logs, { ARG_NONE, ARG_NONE } },

@@ -103,6 +103,50 @@ cluster_footer(const struct nodes *ns)
            get_text(json_object_get(ns->smap, "proxy_si"), "daemon_id"));
 }
 
+/* Who votes, by the primary's word; a cluster that does not tell has no such line. */
+static void
+voters_footer(struct ctx *c, const struct nodes *ns)
+{
+    auto_resp struct http_resp r = { .status = 0 };
+    auto_json json_t          *j = NULL;
+    struct http_req            q = { .method = "GET" };
+    const json_t              *s;
+    struct sbuf                who;
+    struct fault               f;
+    size_t                     i;
+
+    if (api_at_node(c->s, get_text(json_object_get(ns->smap, "proxy_si"), "daemon_id"), &q, "daemon?what=raft", &r, &f) != CLI_OK)
+        return;
+    j = json_loadb(r.body.p, r.body.n, 0, NULL);
+    sbuf_init(&who, 4 * KIB);
+    json_array_foreach(json_object_get(j, "servers"), i, s)
+    {
+        if (strcmp(get_text(s, "role"), "voter") == 0)
+            sbuf_printf(&who, "%s%s%s", who.n > 0 ? ", " : "", get_text(s, "node"), json_is_true(json_object_get(s, "witness")) ? " (witness)" : "");
+    }
+    if (who.n > 0)
+        printf("Voters:   %s; recovery epoch %llu, term %llu\n", who.p, (unsigned long long)get_u64(j, "epoch"),
+               (unsigned long long)get_u64(j, "term"));
+    sbuf_fini(&who);
+}
+
+/* Nodes that are not heard any more: in the map's "ext". */
+static void
+dead_footer(const struct nodes *ns)
+{
+    json_t     *dead = json_object_get(json_object_get(ns->smap, "ext"), "dead");
+    const char *id, *sep = "Dead:     ";
+    json_t     *v;
+
+    json_object_foreach(dead, id, v)
+    {
+        printf("%s%s", sep, id);
+        sep = ", ";
+    }
+    if (json_object_size(dead) > 0)
+        printf("\n");
+}
+
 static int
 show_nodes(struct ctx *c, enum node_sel sel, const char *typed)
 {
@@ -119,8 +163,11 @@ show_nodes(struct ctx *c, enum node_sel sel, const char *typed)
     if (sel == NODES_ALL && typed == NULL && !flag_on(c, "no-headers"))
         printf("\n");
     nodes_table(c, &ns, true);
-    if (sel == NODES_ALL && typed == NULL && !flag_on(c, "no-headers"))
+    if (sel == NODES_ALL && typed == NULL && !flag_on(c, "no-headers")) {
         cluster_footer(&ns);
+        voters_footer(c, &ns);
+        dead_footer(&ns);
+    }
     return nodes_exit(&ns);
 }
 

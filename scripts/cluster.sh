@@ -141,14 +141,15 @@ make_certificate() {
 }
 
 write_config() {
-    local i=$1 d=$dir/$1
+    local i=$1 d=$dir/$1 discovery=
     mkdir -p "$d/log"
+    [ "$proxies" -lt 2 ] || discovery=$scheme://127.0.0.1:$((port + 1001)) # where node 0, empty, asks for the cluster before it begins one
     if [ ! -f "$dir/ais.json" ]; then
         cat >"$dir/ais.json" <<JSON
 {
   "backend": {},
   "proxy": {"primary_url": "$scheme://127.0.0.1:$((port + 1000))", "original_url": "$scheme://127.0.0.1:$((port + 1000))",
-            "discovery_url": "", "non_electable": false},
+            "discovery_url": "$discovery", "non_electable": false},
   "auth": {"client_auth_required": false},
   "space": {"cleanupwm": 65, "lowwm": 90, "highwm": 95, "out_of_space": 98},
   "timeout": {"cplane_operation": "2s", "max_keepalive": "5s", "max_host_busy": "20s", "startup_time": "1m",

@@ -286,6 +286,7 @@ adopt_one(struct node *n, const struct adopt_req *q)
     struct mset   *cur = mb->cur, *next = mset_copy(cur);
     unsigned       changed = 0;
     int            i, one, rc = 0;
+    bool           new_primary;
     struct err     e;
 
     for (i = 0; i < MI_COUNT; i++) {
@@ -312,8 +313,12 @@ adopt_one(struct node *n, const struct adopt_req *q)
         lease_map(n->lease, next->smap, next->rmd);
     if (n->role == ROLE_TARGET && lease_left(n->lease, clock_mono()) <= 0)
         waitq_wake_all(&mb->naps); /* perhaps it is given one now: it asks */
+    new_primary = next->smap->primary != NULL &&
+                  (cur->smap->primary == NULL || strcmp(cur->smap->primary->id, next->smap->primary->id) != 0);
     publish(n, next);
     set_current(n, next);
+    if (new_primary)
+        waitq_wake_all(&mb->naps); /* ask it for a lease at once: nobody knows how long the former one had been silent */
     if (!q->first && !mb->standby && smap_find(next->smap, str_z(n->id)) != NULL && next->smap->primary != NULL)
         atomic_fetch_or(&n->flags, NODE_NODE_STARTED); /* others have this map, too, and send clients here */
     mb->dirty |= changed;

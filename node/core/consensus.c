@@ -46,7 +46,7 @@
 #define UNKNOWN_MAX   SEC_NS(5)  /* longest wait for the outcome of what a lost leader proposed */
 #define WITNESS_TRY   MSEC_NS(100)
 
-enum cjob_kind { CJ_PROPOSE, CJ_RECV, CJ_WANT, CJ_TRANSFER };
+enum cjob_kind { CJ_PROPOSE, CJ_RECV, CJ_WANT, CJ_TRANSFER, CJ_RENEW };
 
 struct cjob {
     struct wjob    job;
@@ -79,6 +79,13 @@ struct xfer {
     int64_t     deadline;
     struct err *e;
     uint64_t    sid;  /* whom it was handed to; 0 = not yet */
+};
+
+struct renew {
+    struct cjob j;
+    struct str  state; /* p NULL: an empty server */
+    uint32_t    epoch;
+    struct err *e;
 };
 
 /* Proposals that went into the log together. */
@@ -140,6 +147,7 @@ struct cons {
     struct xfer       *xfer;
     int64_t            witness_at;
 
+    _Atomic uint64_t   sid;       /* of the log */
     _Atomic uint64_t   applied;   /* index of the last command */
     _Atomic int64_t    lease;
     _Atomic bool       leader;
@@ -995,6 +1003,83 @@ take_transfer(struct cons *c, struct xfer *x)
     c->xfer = x;
 }
 
+/* --- another log in place of this one --- */
+/* Nobody waits for what was in it any more. */
+static void
+log_forget(struct cons *c)
+{
+    if (c->up) {
+        c->up = false;
+        raft_close(&c->raft, on_closed);
+    }
+    c->transferring = false;
+    if (c->lead_term != 0)
+        lead_lost(c);
+    pgroup_lost(c);
+    while (!TAILQ_EMPTY(&c->lost)) {
+        struct pgroup *g = TAILQ_FIRST(&c->lost);
+
+        TAILQ_REMOVE(&c->lost, g, link);
+        pgroup_fail(g, AIS_E_TIMEOUT, "the log was replaced; what became of the change is not known");
+        free(g);
+    }
+    if (c->xfer != NULL)
+        xfer_done(c, AIS_E_CANCELED, "the log was replaced");
+    c->want.n = 0;
+}
+
+static int
+server_files(struct cons *c, struct err *e)
+{
+    int rc = raftlog_open(c->conf.dir, c->id, &c->log, e);
+
+    if (rc < 0)
+        return rc;
+    atomic_store(&c->sid, c->log->sid);
+    raftio_init(&c->io, &c->raft, c->log);
+    c->io.ctx = c->conf.node;
+    c->io.send = c->conf.send;
+    c->io.timeout_ns = MSEC_NS(or_default(c->conf.election_ms, ELECTION_MS));
+    c->io.now = c->ticked;
+    return 0;
+}
+
+/* Out of the way, but kept. Nobody has it open. */
+static int
+dir_keep(const char *dir, struct err *e)
+{
+    auto_free char *old = xasprintf("%s.old-%016" PRIx64, dir, rand_u64());
+
+    if (rename(dir, old) < 0 && errno != ENOENT)
+        return err_set(e, AIS_E_IO, "%s cannot be kept as %s: %s", dir, old, strerror(errno));
+    return 0;
+}
+
+static void
+take_renew(struct cons *c, struct renew *x)
+{
+    int rc;
+
+    log_forget(c);
+    raftio_fini(&c->io);
+    raftlog_close(c->log);
+    c->log = NULL;
+    c->ticked = c->io.now;
+    rc = x->state.p != NULL ? cons_recover(c->conf.dir, c->id, x->state, x->epoch, x->e) : dir_keep(c->conf.dir, x->e);
+    if (rc == 0)
+        rc = server_files(c, x->e);
+    if (rc < 0) /* there may be no log at all: this node cannot go on and say what it says by it */
+        ais_bug("the metadata log in %s cannot be replaced: %s", c->conf.dir, x->e->text);
+    atomic_store(&c->applied, 0);
+    if (c->conf.clear != NULL)
+        c->conf.clear(c->conf.ctx);
+    rc = cons_up(c);
+    if (rc < 0)
+        *x->e = c->err;
+    log_warn("the metadata log was replaced", { "dir", LZ(c->conf.dir) }, { "epoch", LU64(x->epoch) });
+    worker_done(&x->j.job, rc);
+}
+
 static void
 take_job(struct cons *c, struct wjob *job)
 {
@@ -1013,6 +1098,9 @@ take_job(struct cons *c, struct wjob *job)
         break;
     case CJ_TRANSFER:
         take_transfer(c, (struct xfer *)j);
+        break;
+    case CJ_RENEW:
+        take_renew(c, (struct renew *)j);
         break;
     }
 }
@@ -1150,15 +1238,10 @@ cons_new(const struct cons_conf *conf, int64_t now, struct cons **out, struct er
     TAILQ_INIT(&c->lost);
     c->change.data = c;
     c->fsm = (struct raft_fsm){ .version = 1, .data = c, .apply = fsm_apply, .snapshot = fsm_snapshot, .restore = fsm_restore };
-    rc = raftlog_open(conf->dir, c->id, &c->log, e);
-    if (rc == 0) {
-        raftio_init(&c->io, &c->raft, c->log);
-        c->io.ctx = conf->node;
-        c->io.send = conf->send;
-        c->io.timeout_ns = MSEC_NS(or_default(conf->election_ms, ELECTION_MS));
-        c->io.now = c->ticked = now;
+    c->ticked = now;
+    rc = server_files(c, e);
+    if (rc == 0)
         rc = cons_begin(c, e);
-    }
     if (rc < 0) {
         err_fill(e, rc);
         cons_end(c);
@@ -1221,7 +1304,7 @@ cons_applied(const struct cons *c)
 uint64_t
 cons_sid(const struct cons *c)
 {
-    return c->log->sid;
+    return atomic_load(&c->sid);
 }
 
 bool
@@ -1298,7 +1381,7 @@ cons_status(struct cons *c, struct sbuf *json)
     jw_obj(&w);
     jw_kstrz(&w, "node", c->id);
     jw_key(&w, "raft_id");
-    jw_u64s(&w, c->log->sid);
+    jw_u64s(&w, cons_sid(c));
     jw_kstrz(&w, "role", v->passive ? "passive" : states[v->state]);
     jw_kbool(&w, "witness", c->conf.witness);
     jw_ku64(&w, "epoch", v->fence.epoch);
@@ -1418,32 +1501,39 @@ recover_write(struct raftlog *l, struct str state, uint32_t epoch, struct err *e
 int
 cons_recover(const char *dir, const char *id, struct str state, uint32_t epoch, struct err *e)
 {
-    auto_free char *old = xasprintf("%s.before-epoch-%" PRIu32, dir, epoch);
     struct raftlog *l = NULL;
     struct stat     st;
     int             rc;
 
-    ASSERT_MAY_BLOCK();
     if (stat(dir, &st) == 0) {
         struct err ignored;
 
         err_clear(&ignored);
         rc = raftlog_open(dir, id, &l, &ignored); /* whatever is wrong with it: just not in use */
+        raftlog_close(l);
+        l = NULL;
         if (rc == -AIS_E_BUSY) {
             if (e != NULL)
                 *e = ignored;
             return rc;
         }
-        if (stat(old, &st) == 0 || rename(dir, old) < 0) {
-            raftlog_close(l);
-            return err_set(e, AIS_E_IO, "%s cannot be kept as %s", dir, old);
-        }
-        raftlog_close(l);
-        l = NULL;
+        rc = dir_keep(dir, e);
+        if (rc < 0)
+            return rc;
     }
     rc = raftlog_open(dir, id, &l, e);
     if (rc == 0)
         rc = recover_write(l, state, epoch, e);
     raftlog_close(l);
     return rc;
+}
+
+int
+cons_renew(struct cons *c, struct str state, uint32_t epoch, struct err *e)
+{
+    struct renew x = { .j.kind = CJ_RENEW, .state = state, .epoch = epoch, .e = e };
+
+    ASSERT_MAY_PARK();
+    ASSERT(e != NULL);
+    return worker_call(c->worker, &x.j.job);
 }

@@ -46,6 +46,7 @@ struct cons_conf {
     /* Whole state as JSON text (malloc'd), and back. */
     int (*snapshot)(void *ctx, char **json, size_t *n);
     int (*restore)(void *ctx, struct str json, struct err *e);
+    void (*clear)(void *ctx); /* as it was before the first command; NULL = the log is never replaced */
 
     void *node; /* of the two below; they may be NULL. On the consensus thread (on_lead also on the one that opens): must not block or park */
     /* One or more messages to another node's cons_recv; copied. Losing them is fine, delivering them in order is better. */
@@ -107,5 +108,10 @@ int cons_transfer(struct cons *c, const char *node, int64_t deadline, struct err
  * nodes have seen. What lies in dir is kept beside it. Nobody may have it open. Blocks.
  */
 int cons_recover(const char *dir, const char *id, struct str state, uint32_t epoch, struct err *e);
+/*
+ * The same for a server that runs; state {NULL,0}: an empty one with another raft id, that waits to be added to a group. What was proposed and
+ * not answered may have happened or not. When there is no log in the end the process ends. May park.
+ */
+int cons_renew(struct cons *c, struct str state, uint32_t epoch, struct err *e);
 
 #endif

@@ -159,6 +159,11 @@ uint64_t peer_sid(struct node *n, const char *id);
 void     peer_ask_vote(struct node *n, const char *id, bool ask);
 bool     peer_vote_asked(struct node *n, const char *id);
 handler_f h_node_raft;
+/* Is this node's log of a recovery epoch that is over? It is put aside then. True: it was. May park. */
+bool voter_follow_epoch(struct node *n);
+
+/* --- recover.c --- */
+handler_f h_node_metadata, h_node_recover;
 
 bool url_is_self(const struct node *n, struct str url);
 

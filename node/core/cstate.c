@@ -194,6 +194,25 @@ storage_check(const struct mset *m, const struct snode *old, struct snode *n, st
                    n->name, n->storage, old->storage);
 }
 
+/* A proxy that lost its disk comes back under another id: what it was is dead, at the same address, and held nothing. */
+static void
+former_self_goes(struct mset *m, const struct snode *n)
+{
+    uint64_t version = m->smap->version;
+    unsigned i = 0;
+
+    while (n->role == ROLE_PROXY && i < m->smap->nnodes) {
+        const struct snode *o = &m->smap->nodes[i++];
+
+        if (o->role != ROLE_PROXY || !(o->flags & SNODE_DEAD) || o == m->smap->primary || strcmp(o->id, n->id) == 0 ||
+            !ep_same(&o->pub, &n->pub) || !ep_same(&o->control, &n->control))
+            continue;
+        mset_set_smap(m, smap_without_node(m->smap, str_z(o->id)));
+        m->smap->version = version; /* part of the same change */
+        i = 0;
+    }
+}
+
 /* {"op":"node-add","node":Snode,"storage"?}: a new node, or a known one that came back, perhaps with other addresses. */
 static int
 op_node_add(struct mset *m, const json_t *cmd, struct err *e)
@@ -204,6 +223,8 @@ op_node_add(struct mset *m, const json_t *cmd, struct err *e)
 
     rc = snode_from_json(json_object_get(cmd, "node"), n, e);
     (void)str_copyz(json_text(cmd, "storage"), n->storage, sizeof(n->storage));
+    if (rc == 0)
+        former_self_goes(m, n);
     if (rc == 0)
         rc = snode_check_unique(m->smap, n, e);
     if (rc < 0)
@@ -729,6 +750,12 @@ cstate_set(struct cstate *s, struct mset *m)
     mset_put(old);
 }
 
+void
+cstate_clear(void *ctx)
+{
+    cstate_set(ctx, mset_new(conf_default()));
+}
+
 static op_f *
 op_find(struct str name)
 {
@@ -836,25 +863,31 @@ cstate_apply(void *ctx, uint64_t index, struct str cmd, struct err *result)
     return 0;
 }
 
+bool
+cstate_text(const struct mset *m, struct sbuf *out)
+{
+    struct jw w;
+
+    sbuf_init(out, 256u << 20);
+    jw_init(&w, out, 0);
+    jw_obj(&w);
+    jw_ku64(&w, "format", CSTATE_FORMAT);
+    for (int i = 0; i < MI_COUNT; i++) {
+        jw_key(&w, mitem_name[i]);
+        mset_item_json(m, (enum mitem)i, &w);
+    }
+    jw_ku64(&w, "etlmd", m->etlmd_version);
+    jw_obj_end(&w);
+    return sbuf_ok(out);
+}
+
 int
 cstate_snapshot(void *ctx, char **json, size_t *n)
 {
     struct cstate *s = ctx;
     struct sbuf    b;
-    struct jw      w;
-    int            i;
 
-    sbuf_init(&b, 256u << 20);
-    jw_init(&w, &b, 0);
-    jw_obj(&w);
-    jw_ku64(&w, "format", CSTATE_FORMAT);
-    for (i = 0; i < MI_COUNT; i++) {
-        jw_key(&w, mitem_name[i]);
-        mset_item_json(s->cur, (enum mitem)i, &w);
-    }
-    jw_ku64(&w, "etlmd", s->cur->etlmd_version);
-    jw_obj_end(&w);
-    if (!sbuf_ok(&b)) {
+    if (!cstate_text(s->cur, &b)) {
         sbuf_fini(&b);
         return -AIS_E_TOOBIG;
     }

@@ -23,6 +23,9 @@ struct mset   *cstate_get(struct cstate *s); /* one reference */
 int cstate_apply(void *ctx, uint64_t index, struct str cmd, struct err *result);
 int cstate_snapshot(void *ctx, char **json, size_t *n);
 int cstate_restore(void *ctx, struct str json, struct err *e);
+void cstate_clear(void *ctx);
+/* The text of a snapshot, of any set. Returns false when it is too large. The caller frees it. */
+bool cstate_text(const struct mset *m, struct sbuf *out);
 
 /* A bucket's identity as a member "bck" of a command. */
 void cmd_bck(struct jw *w, const struct bck *b);

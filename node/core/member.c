@@ -394,6 +394,7 @@ join_loop(void *arg)
         if (!again)
             member_nap(n, keepalive_interval(n));
         again = false;
+        (void)voter_follow_epoch(n);
         if (leads(n))
             failures = 0;
         else if (!member_stopping(n) && !n->member->standby && (atomic_load(&n->flags) & NODE_NODE_STARTED))

@@ -183,7 +183,7 @@ voter_open(struct node *n, bool begin, struct err *e)
     auto_free char  *dir = xasprintf("%s/.ais.raft", nodecfg_confdir(n));
     struct cons_conf c = { .run = n->run, .dir = dir, .id = n->id, .bootstrap = begin, .witness = n->role == ROLE_TARGET,
                            .apply = cstate_apply, .snapshot = cstate_snapshot, .restore = cstate_restore, .node = n, .send = mail_send,
-                           .on_lead = primary_on_lead };
+                           .clear = cstate_clear, .on_lead = primary_on_lead };
     struct cons     *cons = NULL;
     int              rc;
 
@@ -201,6 +201,21 @@ voter_open(struct node *n, bool begin, struct err *e)
         return err_wrap(e, "metadata log");
     n->cons = cons;
     return 0;
+}
+
+bool
+voter_follow_epoch(struct node *n)
+{
+    struct cons *c = n->cons;
+    struct err   e;
+
+    if (c == NULL || cons_passive(c) || cons_fence(c).epoch >= node_fence(n).epoch)
+        return false;
+    err_clear(&e);
+    log_warn("the cluster was recovered: this node votes anew", { "epoch", LU64(node_fence(n).epoch) });
+    if (cons_renew(c, STR_NULL, 0, &e) < 0)
+        log_error("cannot vote", { "error", LZ(e.text) });
+    return true;
 }
 
 void

@@ -1185,7 +1185,8 @@ def any_proxy_does_what_the_primary_does():
         within(10, lambda: done().status == 200, "the summary, at the other proxy")
         a = expect(ask("HEAD", "/v1/buckets/b?bsumm_remote=true", node=n), 202)
         within(10, lambda: ask("HEAD", "/v1/buckets/b?bsumm_remote=true&uuid=" + a.get("Ais-Xaction-Id"), node=0).status == 200, "the same by HEAD")
-        expect(ask("PUT", "/v1/cluster/proxy/" + other), 501, "set-primary", "ErrNotImpl")
+        expect(ask("PUT", "/v1/cluster/proxy/" + other, node=n), 200)
+        same(smap()["proxy_si"]["daemon_id"], other)
         expect(ask("DELETE", "/v1/buckets/b", act("destroy-bck"), node=n), 200)
 
 

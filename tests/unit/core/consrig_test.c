@@ -164,6 +164,12 @@ list_snapshot(void *ctx, char **json, size_t *n)
     return 0;
 }
 
+static void
+list_clear(void *ctx)
+{
+    ((struct host *)ctx)->n = 0;
+}
+
 static int
 list_restore(void *ctx, struct str json, struct err *e)
 {
@@ -187,6 +193,8 @@ rig_done(struct wjob *j, int rc)
 {
     struct cjob *cj = (struct cjob *)j;
 
+    if (cj->kind == CJ_RENEW)
+        return;
     if (cj->kind == CJ_TRANSFER) {
         rig->xfer.done = true;
         rig->xfer.rc = rc;
@@ -294,7 +302,7 @@ static void
 host_up(struct host *h, bool bootstrap)
 {
     struct cons_conf c = { .dir = h->dir, .id = h->id, .bootstrap = bootstrap, .witness = h->witness, .snap_every = rig->snap_every,
-                           .ctx = h, .apply = list_apply, .snapshot = list_snapshot, .restore = list_restore, .node = h,
+                           .ctx = h, .apply = list_apply, .snapshot = list_snapshot, .restore = list_restore, .clear = list_clear, .node = h,
                            .send = net_send, .on_lead = on_lead };
     struct err       e;
     int              rc;
@@ -815,6 +823,63 @@ a_wiped_voter_is_a_new_server(void **state)
     rig_free();
 }
 
+static int
+renew(struct host *h, struct str state, uint32_t epoch)
+{
+    struct renew x = { .j.kind = CJ_RENEW, .state = state, .epoch = epoch };
+    struct err   e;
+
+    err_clear(&e);
+    x.e = &e;
+    h->told = false; /* in a new epoch terms begin again; the rig counts them by themselves */
+    memset(rig->leader_of, 0, sizeof(rig->leader_of));
+    host_step(h, &x.j);
+    h->sid = cons_sid(h->c);
+    return e.code;
+}
+
+/* Two of three are lost: the third goes on alone with what it has, and others come to it with empty logs, one from the epoch before. */
+static void
+a_lost_majority_is_recovered_in_a_new_epoch(void **state)
+{
+    struct host *h, *l;
+    char        *text = NULL;
+    size_t       n;
+    unsigned     i, had;
+
+    (void)state;
+    rig_new(8, 3, -1);
+    UNTIL(voters() == 3, SEC_NS(10));
+    for (i = 0; i < 20; i++)
+        work(SEC_NS(1));
+    l = leader();
+    h = &rig->host[(l - rig->host + 1) % 3];
+    UNTIL(all_equal(), SEC_NS(3));
+    for (i = 0; i < 3; i++) {
+        if (&rig->host[i] != h)
+            host_down(&rig->host[i]);
+    }
+    pass(SEC_NS(5));
+    assert_null(leader());
+    had = h->n;
+    assert_int_equal(0, list_snapshot(h, &text, &n));
+    rig->want = 0;
+    assert_int_equal(0, renew(h, str_from(text, n), 2));
+    free(text);
+    UNTIL(leader() == h, SEC_NS(1));
+    assert_int_equal(had, h->n);
+    assert_int_equal(2, h->c->log->epoch);
+    work(SEC_NS(1));
+    host_up(l, false); /* with the log of the epoch before: nobody hears it */
+    pass(SEC_NS(5));
+    assert_ptr_equal(h, leader());
+    assert_int_equal(0, renew(l, STR_NULL, 0));
+    want(1u << (h - rig->host) | 1u << (l - rig->host));
+    UNTIL(voters() == 2 && all_equal(), SEC_NS(10));
+    work(SEC_NS(1));
+    rig_free();
+}
+
 /* --- anything --- */
 static void
 nemesis_cut(void)
@@ -1021,6 +1086,7 @@ main(void)
         cmocka_unit_test(leadership_is_handed_over_when_asked),
         cmocka_unit_test(a_witness_votes_and_never_leads),
         cmocka_unit_test(a_wiped_voter_is_a_new_server),
+        cmocka_unit_test(a_lost_majority_is_recovered_in_a_new_epoch),
         cmocka_unit_test(whatever_happens_what_was_answered_is_there),
     };
 

@@ -155,6 +155,26 @@ a_target_with_other_disks_is_refused_once_there_are_buckets(void **state)
     cstate_free(s);
 }
 
+/* Its disk is lost, so is its id; it held nothing. While it is not known to be dead, and for a target, an administrator has to say so. */
+static void
+a_proxy_takes_the_place_of_its_dead_former_self(void **state)
+{
+    struct cstate *s = state_with_nodes();
+    uint64_t       version;
+
+    (void)state;
+    assert_int_equal(0, apply(s, "{\"op\":\"node-add\",\"node\":" NODE("proxy", "proxy-02", "0009") "}"));
+    assert_int_equal(-AIS_E_CONFLICT, apply(s, "{\"op\":\"node-add\",\"node\":" NODE("proxy", "proxy-03", "0009") "}"));
+    assert_int_equal(0, apply(s, "{\"op\":\"node-dead\",\"id\":\"proxy-02\",\"now\":5}"));
+    assert_int_equal(-AIS_E_CONFLICT, apply(s, "{\"op\":\"node-add\",\"node\":" NODE("target", "target-3", "0009") "}"));
+    version = s->cur->smap->version;
+    assert_int_equal(0, apply(s, "{\"op\":\"node-add\",\"node\":" NODE("proxy", "proxy-03", "0009") "}"));
+    assert_null(smap_find(s->cur->smap, STR_LIT("proxy-02")));
+    assert_non_null(smap_find(s->cur->smap, STR_LIT("proxy-03")));
+    assert_int_equal(version + 1, s->cur->smap->version);
+    cstate_free(s);
+}
+
 static void
 an_address_or_id_of_another_node_is_refused(void **state)
 {
@@ -627,6 +647,7 @@ main(void)
         cmocka_unit_test(a_node_that_comes_back_unchanged_makes_no_version),
         cmocka_unit_test(the_dead_are_marked_and_those_who_return_are_not),
         cmocka_unit_test(a_target_with_other_disks_is_refused_once_there_are_buckets),
+        cmocka_unit_test(a_proxy_takes_the_place_of_its_dead_former_self),
         cmocka_unit_test(an_address_or_id_of_another_node_is_refused),
         cmocka_unit_test(maintenance_survives_a_restart_of_the_node),
         cmocka_unit_test(the_primary_cannot_be_removed_others_can),
