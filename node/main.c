@@ -243,6 +243,7 @@ live(struct node_opts *o, const sigset_t *wait)
     wipe = wipe_plan(n, o);
     again = wipe != NULL && (node_ending(n) & END_STAY_UP);
     str_copyz(str_z(n->id), id, sizeof(id));
+    node_leave(n);
     if (!node_stop(n))
         _exit(1); /* threads are still at work: no destructors */
     wipe_run(wipe);

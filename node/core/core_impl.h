@@ -155,6 +155,7 @@ void voter_report(struct node *n, struct jw *w);
 void voter_asked_json(struct node *n, const char *id, struct jw *w);
 void voter_learn(struct node *n, const struct json_t *j);
 /* What peers report: 0 = nothing yet. The peer is marked as wanted (ask). */
+void peer_left(struct node *n, struct str id, bool left); /* it says that it stops; false: it has joined again */
 uint64_t peer_sid(struct node *n, const char *id);
 void     peer_ask_vote(struct node *n, const char *id, bool ask);
 bool     peer_vote_asked(struct node *n, const char *id);

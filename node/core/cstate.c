@@ -496,6 +496,26 @@ op_node_dead(struct mset *m, const json_t *cmd, struct err *e)
     return 0;
 }
 
+/*
+ * {"op":"node-left","id","now"}: it says that it stops. As if it were dead, only known at once; and when it was in maintenance that ends
+ * with it: whoever set it aside has it start afresh (so the Kubernetes operator restarts nodes).
+ */
+static int
+op_node_left(struct mset *m, const json_t *cmd, struct err *e)
+{
+    const struct snode *n;
+    uint64_t            version = m->smap->version;
+    int                 rc = cmd_node(m, cmd, &n, e);
+
+    if (rc == 0 && !(n->flags & (SNODE_DECOMM | SNODE_LIFE)))
+        node_flags(m, version, str_z(n->id), 0, SNODE_MAINT | SNODE_MAINT_POSTREB);
+    if (rc == 0)
+        rc = op_node_dead(m, cmd, e);
+    if (rc == 0 && m->smap->version > version)
+        m->smap->version = version + 1;
+    return rc;
+}
+
 static int
 op_node_alive(struct mset *m, const json_t *cmd, struct err *e)
 {
@@ -695,6 +715,7 @@ static const struct {
     { "reb-done",        op_reb_done },
     { "reb-abort",       op_reb_abort },
     { "node-dead",       op_node_dead },
+    { "node-left",       op_node_left },
     { "node-alive",      op_node_alive },
     { "primary",         op_primary },
     { "bck-create",      op_bck_create },

@@ -281,13 +281,11 @@ lease_check_obj(struct node *n, const struct smap *m, const struct rmd *r, const
 {
     char        disp[BCK_DISPLAY_MAX];
     const char *whose;
-    int         rc = lease_check(n, e);
 
-    if (rc < 0)
-        return rc;
+    /* Whose it is comes first: that is true, as far as this node knows, whether or not it may serve anything itself. */
     switch (owned_by(n->id, m, r, lease_in_force(n), b, bck_obj_digest(b, name), &whose)) {
     case OWNED:
-        return 0;
+        return lease_check(n, e);
     case OWNED_BY_OTHER:
         return err_set(e, AIS_E_NOTOWNER, "%s: %s/%.*s belongs to t[%s] by Smap v%llu, please try again", n->name, bck_display(b, disp),
                        STR_FMT(name), whose, (unsigned long long)m->version);
@@ -306,12 +304,12 @@ lease_may_commit(void *ctx, const struct bck *b, struct str name)
     const char   *whose;
     enum owned    o = OWNED_BY_OTHER;
 
-    if (lease_left(l, clock_mono()) <= 0)
-        return -AIS_E_UNAVAIL;
     MUST(pthread_mutex_lock(&l->mtx));
     if (l->smap != NULL)
         o = owned_by(n->id, l->smap, l->rmd, atomic_load(&l->in_force), b, bck_obj_digest(b, name), &whose);
     MUST(pthread_mutex_unlock(&l->mtx));
+    if (o == OWNED && lease_left(l, clock_mono()) <= 0)
+        return -AIS_E_UNAVAIL;
     return o == OWNED ? 0 : o == OWNED_BY_OTHER ? -AIS_E_NOTOWNER : -AIS_E_UNAVAIL;
 }
 

@@ -404,6 +404,46 @@ join_loop(void *arg)
     member_fiber_done(n);
 }
 
+/* --- leaving --- */
+struct leave {
+    struct err e;
+    int        rc;
+};
+
+static void
+leave_run(struct node *n, void *arg)
+{
+    struct leave   *l = arg;
+    struct arena   *mem = arena_new(4 * KIB, 256 * KIB);
+    struct hc_resp  resp;
+    struct views    v;
+
+    views_get(n, &v);
+    l->rc = node_call(n, v.smap->primary, M_DELETE, arena_printf(mem, "/v1/cluster/daemon/%s", n->id), STR_NULL, mem, 64 * KIB, CALL_TIMEOUT,
+                      &resp, &l->e);
+    views_put(&v);
+    arena_free(mem);
+}
+
+void
+node_leave(struct node *n)
+{
+    struct leave l = { .rc = 0 };
+    struct views v;
+    bool         member;
+
+    ASSERT_MAY_BLOCK();
+    views_get(n, &v);
+    member = v.smap->primary != NULL && smap_find(v.smap, str_z(n->id)) != NULL && !node_is_primary(n, v.smap);
+    views_put(&v);
+    if (!member || node_ending(n) != 0 || !(atomic_load(&n->flags) & NODE_NODE_STARTED) || atomic_exchange(&n->member->standby, true))
+        return;
+    err_clear(&l.e);
+    fiber_call(n, "leave", leave_run, &l);
+    if (l.rc < 0)
+        log_info("the cluster cannot be told that this node stops", { "error", LZ(l.e.text) });
+}
+
 /* --- handlers --- */
 /* The sender is who the connection belongs to; this node is the primary and ready. */
 static int
@@ -541,6 +581,7 @@ h_node_autoreg(struct req *r)
     if (rc == 0) {
         uint64_t vers[MI_COUNT] = { 0 };
 
+        peer_left(n, str_z(sn->id), false);
         peer_heard(n, str_z(sn->id), vers, j);
         MUST(pthread_mutex_lock(&n->member->mtx));
         n->member->last_join = clock_mono();

@@ -261,6 +261,18 @@ meta_node_dead(struct node *n, struct str id, bool dead, struct err *e)
     return propose(n, &b, &w, e);
 }
 
+int
+meta_node_left(struct node *n, struct str id, struct err *e)
+{
+    struct sbuf b;
+    struct jw   w;
+
+    cmd_begin(&b, &w, "node-left");
+    jw_kstr(&w, "id", id);
+    peer_left(n, id, true); /* before it is marked: what it still says then does not bring it back */
+    return propose(n, &b, &w, e);
+}
+
 /* --- buckets --- */
 static int
 bck_command(struct node *n, const char *op, const struct bck *b, const json_t *props, struct err *e)

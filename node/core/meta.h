@@ -30,6 +30,7 @@ int req_conf_toset(struct req *r, struct json_t **toset, bool *transient, struct
 /* A node that joins. In a cluster that has started a target is given what is its own: *reb = the rebalance that began, 0 = none. */
 int meta_node_add(struct node *n, const struct snode *sn, uint64_t *reb, struct err *e);
 /* Out of the map. Those that are not in it are no error, as long as one is. */
+int meta_node_left(struct node *n, struct str id, struct err *e); /* it says itself that it stops; like death, but nobody waits for it */
 int meta_nodes_remove(struct node *n, const struct str *ids, size_t nids, struct err *e);
 /* Nodes that leave service (on) or come back: all of them or none, one version of the map. cstate.c, "node-maint". */
 struct node_maint {
@@ -103,6 +104,11 @@ struct node_opts {
 #define END_KEEP_CONF (1u << 3) /* but not the files that it was first started with, and the cluster key */
 #define END_STAY_UP   (1u << 4) /* then it is to be started again, standing by */
 unsigned node_ending(const struct node *n);
+/*
+ * The process is to end, and nobody in the cluster has asked for it: have the primary take this node out of the map's active ones at once,
+ * rather than when it is missed. Blocks, for two seconds at most. Then node_stop.
+ */
+void node_leave(struct node *n);
 struct wipe;
 struct wipe *wipe_plan(const struct node *n, const struct node_opts *o); /* NULL: it was not decommissioned */
 void         wipe_run(struct wipe *w);                                   /* takes; NULL is fine. Blocks */

@@ -50,6 +50,7 @@ struct peer {
     uint64_t     sid;        /* of its server of the metadata log; 0 = it has said nothing of one */
     bool         vote;       /* it is to have one */
     bool         up, inflight, gone;
+    bool         left;       /* it said that it stops: only when it joins again is it back */
     bool         refused;    /* nobody listens at its address */
     bool         waiting;    /* it is back, and must be heard for some time: this was logged */
     struct err   refusal;    /* of failed_seq; code 0 = it did not answer */
@@ -253,6 +254,18 @@ peer_heard(struct node *n, struct str id, const uint64_t vers[MI_COUNT], const j
     MUST(pthread_mutex_unlock(&m->mtx));
     if (rose)
         force_tell(n);
+}
+
+void
+peer_left(struct node *n, struct str id, bool left)
+{
+    struct peer *p;
+
+    MUST(pthread_mutex_lock(&n->member->mtx));
+    p = peer_find_locked(n->member, id);
+    if (p != NULL)
+        p->left = left;
+    MUST(pthread_mutex_unlock(&n->member->mtx));
 }
 
 /* --- servers of the metadata log --- */
@@ -617,7 +630,7 @@ has_returned(const struct member *m, struct peer *p)
 {
     int64_t wait;
 
-    if (!(p->sn.flags & SNODE_DEAD) || p->heard == 0 || m->run_ns - p->heard_run > BACK_HEARD)
+    if (!(p->sn.flags & SNODE_DEAD) || p->left || p->heard == 0 || m->run_ns - p->heard_run > BACK_HEARD)
         return false;
     wait = flap_penalty(p, clock_mono());
     if (m->run_ns - p->steady >= wait)
@@ -635,12 +648,12 @@ verdict(struct node *n, char id[NODE_ID_MAX + 1], bool *dead)
 {
     struct member *m = n->member;
     struct peer   *p;
-    bool           any = false;
+    bool           any = false, started = atomic_load(&n->flags) & NODE_CLUSTER_STARTED;
 
     MUST(pthread_mutex_lock(&m->mtx));
     TAILQ_FOREACH(p, &m->peers, link)
     {
-        if (p->gone || (!has_died(m, p) && !has_returned(m, p)))
+        if (p->gone || (!(started && has_died(m, p)) && !has_returned(m, p)))
             continue;
         *dead = !(p->sn.flags & SNODE_DEAD);
         memcpy(id, p->sn.id, NODE_ID_MAX + 1);
@@ -656,7 +669,7 @@ verdict(struct node *n, char id[NODE_ID_MAX + 1], bool *dead)
     return any;
 }
 
-/* Fiber. Judges once the cluster has started, and only who leads may. */
+/* Fiber. Only who leads may judge, and nobody is dead before the cluster has started: that takes those who were dead and are back. */
 void
 peers_judge(void *arg)
 {
@@ -667,7 +680,7 @@ peers_judge(void *arg)
 
     while (!member_stopping(n)) {
         member_nap(n, TICK);
-        while ((atomic_load(&n->flags) & NODE_CLUSTER_STARTED) && !member_stopping(n) && node_may_grant(n) && verdict(n, id, &dead)) {
+        while (!member_stopping(n) && node_may_grant(n) && verdict(n, id, &dead)) {
             err_clear(&e);
             if (meta_node_dead(n, str_z(id), dead, &e) == 0)
                 continue;

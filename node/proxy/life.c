@@ -670,7 +670,11 @@ h_proxy_join(struct req *r)
     free(s);
 }
 
-/* --- leaving by itself: on the control network, each for itself --- */
+/*
+ * --- leaving by itself: on the control network, each for itself ---
+ *
+ * AIStore forgets the node then. Here it is marked as dead: what a target holds is not forgotten, and it comes back as itself.
+ */
 static int
 self_removal(struct req *r, struct err *e)
 {
@@ -688,7 +692,10 @@ self_removal(struct req *r, struct err *e)
         return err_set(e, AIS_E_BADREQ, "cannot remove primary proxy");
     if (!str_eqz(id, c->id))
         return err_set(e, AIS_E_BADREQ, "%s: node %s cannot remove %.*s", req_node(r)->name, c->id, STR_FMT(id));
-    return meta_nodes_remove(req_node(r), &id, 1, e);
+    if (node_ending(req_node(r)) != 0) /* all stop: that changes nothing about who is in the cluster */
+        return err_set(e, AIS_E_UNAVAIL, "%s is shutting down", req_node(r)->name);
+    log_info("node says that it stops", { "node", LZ(c->id) });
+    return meta_node_left(req_node(r), id, e);
 }
 
 void

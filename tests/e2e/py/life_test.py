@@ -154,11 +154,11 @@ class Conn:
 class Watch:
     """
     While it is entered, clients read all objects, list them, and write others, over and over: nothing may be missing or wrong at any moment.
-    patient=False: nor may a request fail.
+    patient=False: nor may a request fail. writes_only: for when a target is away, and what it has cannot be read.
     """
 
-    def __init__(self, fleet, patient=True):
-        self.patient = patient
+    def __init__(self, fleet, patient=True, writes_only=False):
+        self.patient, self.writes_only = patient, writes_only
         self.f, self.stop, self.errors, self.rounds, self.written = fleet, threading.Event(), [], 0, {}
 
     def _each(self, fn):
@@ -185,11 +185,14 @@ class Watch:
         data = os.urandom(random.randrange(1, 3000))
         c.put(B + "-w", name, data)
         self.written[name] = data
-        c.read(B + "-w", name, data)
+        self.rounds += 1
+        if not self.writes_only:
+            c.read(B + "-w", name, data)
 
     def __enter__(self):
         self.f.ask("POST", "/v1/buckets/" + B + "-w", {"action": "create-bck"})
-        self.threads = [threading.Thread(target=self._each, args=(fn,)) for fn in (self._reader, self._reader, self._lister, self._writer)]
+        self.threads = [threading.Thread(target=self._each, args=(fn,))
+                        for fn in ((self._writer,) if self.writes_only else (self._reader, self._reader, self._lister, self._writer))]
         for t in self.threads:
             t.start()
         return self
@@ -200,7 +203,9 @@ class Watch:
             t.join()
         if kind is None:
             same(self.errors, [], "clients")
-            same(self.rounds > 0, True, "clients read")
+            same(self.rounds > 0, True, "clients did something")
+            if self.writes_only:
+                return
             c = Conn(self.f)
             for name, data in self.written.items():
                 c.read(B + "-w", name, data)
@@ -354,6 +359,43 @@ def a_proxy_is_shut_down_and_comes_back(f):
     same(f.flags(p), 0, "flags")
 
 
+# --- stopped as processes are stopped (SIGTERM) ---
+@test
+def who_is_stopped_says_so_and_is_out_of_the_way_at_once(f):
+    t, v = f.id_of(3), int(f.smap()["version"])
+    with Watch(f, writes_only=True, patient=False):
+        f.node("stop", 3)
+        same(f.flags(t), None, "flags")
+    same(list(f.smap()["ext"]["dead"]), [t], "away, not forgotten")
+    same(int(f.smap()["version"]), v + 1, "one change of the map")
+    f.node("start", 3)
+    within(5, lambda: f.flags(t) == 0, "back as itself")
+    within(30, f.settled, "settled")
+    everything_is_in_place(f, LIVE)
+
+
+@test
+def restarting_again_and_again_on_purpose_is_not_flapping(f):
+    t = f.id_of(3)
+    for _ in range(3):
+        f.node("stop", 3)
+        f.node("start", 3)
+        within(3, lambda: f.flags(t) == 0, "back")
+    within(30, f.settled, "settled")
+
+
+@test
+def stopping_ends_maintenance(f):
+    t, p = f.id_of(3), f.id_of(1)
+    f.act("start-maintenance", sids=[t, p], skip_rebalance=True)
+    same((f.flags(t), f.flags(p)), (MAINT, MAINT), "flags")
+    for i in (3, 1):
+        f.node("stop", i)
+        f.node("start", i)
+    within(5, lambda: (f.flags(t), f.flags(p)) == (0, 0), "both active")
+    within(30, f.settled, "settled")
+
+
 # --- decommission ---
 @test
 def a_decommissioned_target_leaves_nothing_and_nothing_is_lost(f):
@@ -430,7 +472,20 @@ def joining_by_hand_refuses_what_is_not_there(f):
     same(f.ask("POST", "/v1/cluster/join-by-admin", b"{").status, 400, "half a document")
 
 
-# --- the last one ---
+# --- the last ones ---
+@test
+def targets_that_stop_one_after_another_are_all_there_again(f):
+    ids = sorted(f.smap()["tmap"])
+    for i in LIVE:
+        f.node("stop", i)
+    same(sorted(f.smap()["ext"]["dead"]), ids, "away")
+    f._run("stop")
+    f.start()
+    within(10, lambda: sorted(f.smap()["tmap"]) == ids, "all back")
+    within(30, f.settled, "settled")
+    everything_is_in_place(f, LIVE)
+
+
 @test
 def the_cluster_shuts_down_and_starts_again(f):
     ids = sorted(f.smap()["tmap"])

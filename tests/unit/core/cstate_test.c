@@ -133,6 +133,34 @@ the_dead_are_marked_and_those_who_return_are_not(void **state)
 }
 
 static void
+who_says_that_it_stops_is_gone_at_once_and_maintenance_ends_with_it(void **state)
+{
+    struct cstate      *s = state_with_nodes();
+    uint64_t            v = s->cur->smap->version;
+    const struct snode *n;
+
+    (void)state;
+    assert_int_equal(-AIS_E_NONODE, apply(s, "{\"op\":\"node-left\",\"id\":\"target-7\",\"now\":5}"));
+    assert_int_equal(-AIS_E_BADREQ, apply(s, "{\"op\":\"node-left\",\"id\":\"proxy-01\",\"now\":5}"));
+    assert_int_equal(v, s->cur->smap->version);
+    assert_int_equal(0, apply(s, "{\"op\":\"node-maint\",\"ids\":[\"target-1\"],\"on\":true,\"rebalance\":false}"));
+    assert_int_equal(0, apply(s, "{\"op\":\"node-left\",\"id\":\"target-1\",\"now\":5}"));
+    n = smap_find(s->cur->smap, STR_LIT("target-1"));
+    assert_int_equal(SNODE_DEAD, n->flags);
+    assert_int_equal(5, n->dead_since);
+    assert_int_equal(v + 2, s->cur->smap->version);
+    assert_int_equal(0, apply(s, "{\"op\":\"node-left\",\"id\":\"target-1\",\"now\":6}")); /* twice is once */
+    assert_int_equal(v + 2, s->cur->smap->version);
+    assert_int_equal(0, apply(s, "{\"op\":\"node-alive\",\"id\":\"target-1\"}"));
+    assert_int_equal(0, smap_find(s->cur->smap, STR_LIT("target-1"))->flags);
+    /* one that was told to shut down, or is being decommissioned, stays what it is */
+    assert_int_equal(0, apply(s, "{\"op\":\"node-maint\",\"ids\":[\"target-1\"],\"on\":true,\"rebalance\":false,\"stop\":true}"));
+    assert_int_equal(0, apply(s, "{\"op\":\"node-left\",\"id\":\"target-1\",\"now\":7}"));
+    assert_int_equal(SNODE_DEAD | SNODE_MAINT | SNODE_STOP, smap_find(s->cur->smap, STR_LIT("target-1"))->flags);
+    cstate_free(s);
+}
+
+static void
 a_target_with_other_disks_is_refused_once_there_are_buckets(void **state)
 {
     struct cstate *s = state_with_nodes();
@@ -646,6 +674,7 @@ main(void)
         cmocka_unit_test(the_primary_is_in_the_map_and_in_the_configuration),
         cmocka_unit_test(a_node_that_comes_back_unchanged_makes_no_version),
         cmocka_unit_test(the_dead_are_marked_and_those_who_return_are_not),
+        cmocka_unit_test(who_says_that_it_stops_is_gone_at_once_and_maintenance_ends_with_it),
         cmocka_unit_test(a_target_with_other_disks_is_refused_once_there_are_buckets),
         cmocka_unit_test(a_proxy_takes_the_place_of_its_dead_former_self),
         cmocka_unit_test(an_address_or_id_of_another_node_is_refused),
