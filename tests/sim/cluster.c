@@ -129,6 +129,15 @@ cl_wipe(unsigned host)
 
 /* --- life --- */
 
+/* The node wants to end. Called on a thread of its host. */
+static void
+ask_end(void)
+{
+    struct cl_node *n = &nodes[sim_host_self()];
+
+    n->told = n->stop = true;
+}
+
 static void
 node_main(void *arg)
 {
@@ -137,16 +146,19 @@ node_main(void *arg)
     struct node_opts o = { .config = SIM_ROOT "/ais.json", .local_config = local, .nloops = 1, .ntargets = n->proxy ? MIN(cl.targets, 3u) : 0 };
     struct err       e;
     struct node     *node = NULL;
+    struct wipe     *wipe;
     int              rc;
 
     id = xasprintf("%c%u-%s", n->proxy ? 'p' : 't', n->host, n->proxy ? "proxy" : "target");
     o.daemon_id = id;
+    o.ask_end = ask_end;
     o.impl = n->proxy ? &proxy_role : &target_role;
     err_clear(&e);
     rc = node_start(&o, &node, &e);
     if (rc < 0) {
         snprintf(n->why, sizeof(n->why), "%.200s", e.text);
         sim_say("cannot start: %s", e.text);
+        n->ended = sim_now();
         n->failed = true;
         return;
     }
@@ -156,8 +168,10 @@ node_main(void *arg)
         sim_sleep(MSEC_NS(50));
     n->ready = false;
     n->node = NULL;
+    wipe = wipe_plan(node, &o);
     if (!node_stop(node))
         wrong("host %u does not stop", n->host);
+    wipe_run(wipe);
 }
 
 void
@@ -167,9 +181,10 @@ cl_start(unsigned host)
     char            name[16];
 
     ASSERT(!sim_host_up(host));
-    n->ready = n->stop = n->failed = false;
+    n->ready = n->stop = n->failed = n->told = false;
     n->node = NULL;
     n->starts++;
+    node_files(host); /* a decommissioned one removed them */
     snprintf(name, sizeof(name), "%c%u", n->proxy ? 'p' : 't', host);
     sim_say("%s starts", name);
     sim_host_start(host, name, node_main, n);
@@ -187,6 +202,14 @@ cl_kill(unsigned host, bool silent)
     nodes[host].ready = false;
     nodes[host].node = NULL;
     sim_host_kill(host, silent);
+}
+
+void
+cl_supervise(void)
+{
+    for (unsigned h = 1; h <= cl_nodes(); h++)
+        if (nodes[h].failed && !sim_host_up(h) && !nemesis_cures(h) && sim_now() - nodes[h].ended > SEC_NS(1))
+            cl_start(h);
 }
 
 static bool

@@ -22,8 +22,10 @@ struct cl_conf {
 struct cl_node {
     unsigned     host;
     bool         proxy, ready, stop, failed;
+    bool         told; /* the primary told it to end */
     struct node *node; /* while it runs */
     unsigned     starts;
+    int64_t      ended; /* when it could not start */
     char         why[256];
 };
 
@@ -37,6 +39,8 @@ void            cl_start(unsigned host);
 void            cl_stop(unsigned host); /* ask it to end well; does not wait */
 void            cl_kill(unsigned host, bool silent);
 void            cl_wipe(unsigned host); /* its disks are empty, its configuration is gone */
+/* What a service manager does, called now and then: who could not start is started again after a while. */
+void cl_supervise(void);
 /* Every node runs and agrees that all are there, within ns. */
 bool cl_ready(int64_t ns);
 
@@ -96,6 +100,22 @@ enum fault { FAULTS(X) NFAULTS };
 extern const char *const fault_names[NFAULTS];
 /* Faults, one bit each, until that time; then everything is healed and started. */
 void nemesis_run(unsigned faults, int64_t until);
+
+/* Is it to put this host right later? */
+bool nemesis_cures(unsigned host);
+
+/* --- operator.c: an administrator --- */
+/* clang-format off */
+#define DEEDS(X) X(MAINTENANCE, "maintenance") X(DECOMMISSION, "decommission") X(JOIN, "join") X(REBALANCE, "rebalance")
+/* clang-format on */
+#define X(sym, name) DEED_##sym,
+enum deed { DEEDS(X) NDEEDS };
+#undef X
+extern const char *const deed_names[NDEEDS];
+/* Deeds, one bit each, one after the other; the host after the last one has files and is started when it is to join. */
+void operator_start(unsigned deeds);
+void operator_stop(void);   /* puts everything right, and waits for that */
+void operator_settle(void); /* then all rebalances must end, and nothing be left to be moved */
 
 /* --- scale.c: instead of a workload --- */
 void scale_run(unsigned targets);

@@ -26,7 +26,7 @@
 
 static struct {
     uint64_t seed;
-    unsigned count, jobs, proxies, targets, mountpaths, seconds, faults;
+    unsigned count, jobs, proxies, targets, mountpaths, seconds, faults, deeds;
     bool     trace, log, twice, scale;
 } o = { .seed = 1, .count = 1, .jobs = 1, .proxies = 3, .targets = 4, .mountpaths = 2, .seconds = 10 };
 
@@ -44,11 +44,15 @@ usage(FILE *f)
                "  --jobs J        at a time (1)               --seconds S    of faults, in virtual time (10)\n"
                "  --proxies P     (3)                         --targets T    (4)\n"
                "  --mountpaths M  a target (2)                --faults A,B   which (default: all that must be survived)\n"
+               "  --deeds A,B     of an administrator (default: all)\n"
                "  --log           print what happens          --trace        print every event\n"
                "  --twice         run each seed twice: the same must happen\n"
                "  --scale         instead: traffic and map size while a cluster grows to T targets\n\nFaults:");
     for (unsigned i = 0; i < NFAULTS; i++)
         fprintf(f, " %s", fault_names[i]);
+    fprintf(f, "\nDeeds:");
+    for (unsigned i = 0; i < NDEEDS; i++)
+        fprintf(f, " %s", deed_names[i]);
     fprintf(f, "\n");
 }
 
@@ -124,6 +128,7 @@ watch_main(void *arg)
     UNUSED(arg);
     while (watching) {
         primaries_check();
+        cl_supervise();
         (void)fiber_sleep(MSEC_NS(10));
     }
 }
@@ -134,13 +139,14 @@ scenario(struct result *r)
     struct cl_conf       cc = { .seed = o.seed, .proxies = o.proxies, .targets = o.targets, .mountpaths = o.mountpaths };
     struct workload_conf wc = { .clients = 5, .buckets = 2, .objects = 25, .churn = 3 };
 
-    cc.targets += o.scale; /* one more that joins */
+    cc.targets++; /* one more that joins */
     cl_init(&cc);
     clients_init();
     if (o.scale) {
         scale_run(o.targets);
         return;
     }
+    cl.targets--;
     for (unsigned h = 1; h <= cl_nodes(); h++)
         cl_start(h);
     if (!cl_ready(SEC_NS(60))) {
@@ -154,7 +160,9 @@ scenario(struct result *r)
         wrong("buckets cannot be made in a healthy cluster");
         return;
     }
+    operator_start(o.deeds);
     nemesis_run(o.faults, sim_now() + SEC_NS(o.seconds));
+    operator_stop();
     if (!cl_ready(SEC_NS(90))) {
         wrong("the cluster is not whole again 90 s after the last fault");
         for (unsigned h = 1; h <= cl_nodes(); h++)
@@ -163,6 +171,7 @@ scenario(struct result *r)
     }
     workload_stop();
     sim_net_calm();
+    operator_settle();
     workload_verify();
     watching = false;
     for (unsigned h = 1; h <= cl_nodes(); h++)
@@ -236,6 +245,16 @@ job_start(struct job *j)
     j->fd = p[0];
 }
 
+/* As names_parse reads it. */
+static void
+names_print(const char *option, const char *const *names, unsigned n, unsigned bits)
+{
+    printf("%s%s", option, bits == 0 ? "none" : "");
+    for (unsigned i = 0; i < n; i++)
+        if (bits >> i & 1)
+            printf("%s%s", names[i], bits >> i > 1 ? "," : "");
+}
+
 static bool
 job_end(struct job *j, int status)
 {
@@ -262,8 +281,11 @@ job_end(struct job *j, int status)
     total.virtual_ns += r.virtual_ns;
     if (!ok) {
         total.failed++;
-        printf("not ok seed %llu: replay with: sim --seed %llu --proxies %u --targets %u --seconds %u --log\n",
-               (unsigned long long)j->seed, (unsigned long long)j->seed, o.proxies, o.targets, o.seconds);
+        printf("not ok seed %llu: replay with: sim --seed %llu --proxies %u --targets %u --seconds %u --log", (unsigned long long)j->seed,
+               (unsigned long long)j->seed, o.proxies, o.targets, o.seconds);
+        names_print(" --faults ", fault_names, NFAULTS, o.faults);
+        names_print(" --deeds ", deed_names, NDEEDS, o.deeds);
+        printf("\n");
     }
     fflush(stdout);
     return ok;
@@ -313,17 +335,18 @@ run_all(void)
     return total.failed == 0 ? 0 : 1;
 }
 
+/* "a,b" into bits; "none" is none. */
 static bool
-faults_parse(char *list)
+names_parse(char *list, const char *const *names, unsigned n, unsigned *bits)
 {
     unsigned i;
 
-    o.faults = 0;
+    *bits = 0;
     for (char *save = NULL, *z = strtok_r(list, ",", &save); z != NULL; z = strtok_r(NULL, ",", &save)) {
-        for (i = 0; i < NFAULTS && strcmp(z, fault_names[i]) != 0; i++)
+        for (i = 0; i < n && strcmp(z, names[i]) != 0; i++)
             ;
-        if (i < NFAULTS)
-            o.faults |= 1u << i;
+        if (i < n)
+            *bits |= 1u << i;
         else if (strcmp(z, "none") != 0)
             return false;
     }
@@ -337,12 +360,13 @@ main(int argc, char **argv)
         { "seed", 1, NULL, 's' },    { "count", 1, NULL, 'c' },      { "jobs", 1, NULL, 'j' },   { "proxies", 1, NULL, 'p' },
         { "targets", 1, NULL, 't' }, { "mountpaths", 1, NULL, 'm' }, { "seconds", 1, NULL, 'S' }, { "faults", 1, NULL, 'f' },
         { "trace", 0, NULL, 'T' },   { "log", 0, NULL, 'l' },        { "twice", 0, NULL, '2' },  { "scale", 0, NULL, 'C' },
-        { "help", 0, NULL, 'h' },     
+        { "help", 0, NULL, 'h' },    { "deeds", 1, NULL, 'd' },
         { NULL, 0, NULL, 0 },
     };
     int c;
 
-    o.faults = 1u << FAULT_SLOW | 1u << FAULT_CLOCK | 1u << FAULT_FULL | 1u << FAULT_KILL_PROXY;
+    o.faults = ((1u << NFAULTS) - 1) & ~(1u << FAULT_EIO | 1u << FAULT_WIPE);
+    o.deeds = (1u << NDEEDS) - 1;
     while ((c = getopt_long(argc, argv, "h", opts, NULL)) != -1) {
         unsigned *n = c == 'c'   ? &o.count
                       : c == 'j' ? &o.jobs
@@ -364,7 +388,8 @@ main(int argc, char **argv)
             o.twice = true;
         else if (c == 'C')
             o.scale = true;
-        else if (c != 'f' || !faults_parse(optarg)) {
+        else if (c == 'f' ? !names_parse(optarg, fault_names, NFAULTS, &o.faults)
+                          : c != 'd' || !names_parse(optarg, deed_names, NDEEDS, &o.deeds)) {
             usage(c == 'h' ? stdout : stderr);
             return c == 'h' ? 0 : 2;
         }

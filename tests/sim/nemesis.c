@@ -41,6 +41,12 @@ curing(int kind, unsigned host)
     return false;
 }
 
+bool
+nemesis_cures(unsigned host)
+{
+    return curing(CURE_START, host);
+}
+
 static void
 cure(struct cure *c)
 {

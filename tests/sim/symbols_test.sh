@@ -18,9 +18,9 @@ world+='|flock|lockf|fcntl|ioctl|mmap|munmap|madvise|mincore|msync|mlock|sched_|
 
 # Harmless: they do not wait, and what they say is the same in each run.
 harmless='pthread_mutex_init pthread_mutex_destroy pthread_cond_init pthread_cond_destroy pthread_condattr_init pthread_condattr_destroy
- pthread_condattr_setclock pthread_once mmap munmap flock fcntl
+ pthread_condattr_setclock pthread_once pthread_rwlock_init pthread_rwlock_destroy mmap munmap flock fcntl
  __sched_cpucount access chmod fchmod copy_file_range futimens fstat fstatat opendir closedir readdir readdir64 rmdir truncate scandir __realpath_chk realpath
- getaddrinfo getifaddrs symlink removexattr fremovexattr listxattr flistxattr random_r'
+ getaddrinfo getifaddrs posix_fadvise symlink removexattr fremovexattr listxattr flistxattr random_r'
 
 bad=
 while read -r sym; do

@@ -206,6 +206,17 @@ WRAP(int, openat, int dirfd, const char *path, int flags, ...)
     return open_at(dirfd, path, flags, mode);
 }
 
+/* What fortified code calls when the flags are not known to make a file. */
+WRAP(int, __open_2, const char *path, int flags)
+{
+    return open_at(AT_FDCWD, path, flags, 0);
+}
+
+WRAP(int, __openat_2, int dirfd, const char *path, int flags)
+{
+    return open_at(dirfd, path, flags, 0);
+}
+
 /* The quick look into the dentry cache: sometimes it is not there. */
 long
 sys_openat2(int dirfd, const char *path, const void *p, size_t n)

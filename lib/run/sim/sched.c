@@ -478,8 +478,7 @@ WRAP(int, pthread_join, pthread_t pt, void **ret)
         return ESRCH;
     while (t->state != T_DONE)
         (void)sim_block(t, NEVER);
-    TAILQ_REMOVE(&s.all, t, all);
-    free(t);
+    TAILQ_REMOVE(&s.all, t, all); /* not freed: deadlines of its waits may still point at it */
     return __real_pthread_join(pt, ret);
 }
 

@@ -47,6 +47,43 @@ WRAP(int, pthread_mutex_unlock, pthread_mutex_t *m)
     return rc;
 }
 
+/* What a mutex does, for locks that many may hold to read. Whoever lets go wakes all: they see who gets it. */
+REAL(int, pthread_rwlock_tryrdlock, pthread_rwlock_t *l);
+REAL(int, pthread_rwlock_trywrlock, pthread_rwlock_t *l);
+
+WRAP(int, pthread_rwlock_rdlock, pthread_rwlock_t *l)
+{
+    int rc;
+
+    if (!sim.on)
+        return __real_pthread_rwlock_rdlock(l);
+    while ((rc = __real_pthread_rwlock_tryrdlock(l)) == EBUSY)
+        (void)sim_block(l, NEVER);
+    return rc;
+}
+
+WRAP(int, pthread_rwlock_wrlock, pthread_rwlock_t *l)
+{
+    int rc;
+
+    if (!sim.on)
+        return __real_pthread_rwlock_wrlock(l);
+    while ((rc = __real_pthread_rwlock_trywrlock(l)) == EBUSY)
+        (void)sim_block(l, NEVER);
+    return rc;
+}
+
+WRAP(int, pthread_rwlock_unlock, pthread_rwlock_t *l)
+{
+    int rc = __real_pthread_rwlock_unlock(l);
+
+    if (sim.on) {
+        sim_wake(l, UINT32_MAX);
+        sim_preempt();
+    }
+    return rc;
+}
+
 static int
 cond_wait(pthread_cond_t *c, pthread_mutex_t *m, int64_t deadline)
 {
