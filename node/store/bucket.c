@@ -299,6 +299,51 @@ open_on(struct mpath *m, struct bck_job *j)
     return rc;
 }
 
+struct open_child {
+    struct mpath  *m;
+    struct bck_job j;
+    struct err     e;
+    int            rc;
+};
+
+static int
+open_child(void *arg)
+{
+    struct open_child *c = arg;
+
+    c->rc = open_on(c->m, &c->j);
+    return 0;
+}
+
+/* A new bucket on all mountpaths at once: each has folders to make and an index to flush. */
+static int
+open_new(struct store *s, const struct bck *b, struct err *e)
+{
+    unsigned           i, n = s->n; /* those that are attached meanwhile open what is known by themselves */
+    struct open_child *c = xcalloc(MAX(n, 1u), sizeof(*c));
+    struct group       g;
+    int                rc = 0;
+
+    fiber_shield(); /* the jobs are the mountpaths' until they are done */
+    group_init(&g, false);
+    for (i = 0; i < n; i++) {
+        err_clear(&c[i].e);
+        c[i].m = s->mpaths[i];
+        c[i].j = (struct bck_job){ .b = b, .e = &c[i].e };
+        if (group_start(&g, "bucket", open_child, &c[i]) < 0)
+            (void)open_child(&c[i]);
+    }
+    (void)group_wait(&g);
+    fiber_unshield();
+    for (i = 0; rc == 0 && i < n; i++) {
+        rc = c[i].rc;
+        if (rc < 0 && e != NULL)
+            *e = c[i].e;
+    }
+    free(c);
+    return rc;
+}
+
 static int
 open_all(struct store *s, const struct bck *b, bool adopt, struct err *e)
 {
@@ -306,6 +351,8 @@ open_all(struct store *s, const struct bck *b, bool adopt, struct err *e)
     int            rc = 0;
 
     know(s, b);
+    if (!adopt && fiber_self() != NULL)
+        return open_new(s, b, e);
     for (unsigned i = 0; rc == 0 && i < s->n; i++) {
         rc = open_on(s->mpaths[i], &j);
         if (rc == 0 && adopt && mpath_readable(s->mpaths[i]))
