@@ -166,6 +166,9 @@ bool voter_follow_epoch(struct node *n);
 /* --- recover.c --- */
 handler_f h_node_metadata, h_node_recover;
 
+/* What a node says of itself when it joins: {"si":Snode, "storage", "level"}; the last two into an open object. */
+void member_more_json(const struct snode *s, struct jw *w);
+int  member_from_json(const struct json_t *j, struct snode *out, struct err *e);
 bool url_is_self(const struct node *n, struct str url);
 
 /* Messages about metadata: metasync, and the answers of join and keepalive. */
@@ -180,6 +183,7 @@ void msg_versions_read(const struct json_t *j, uint64_t vers[MI_COUNT]);
 /* Marked as dead, or as alive again; everybody that is up knows it when this returns. May park. */
 int meta_node_dead(struct node *n, struct str id, bool dead, struct err *e);
 int meta_init(struct node *n, const char *uuid, const struct mset *from, unsigned have, struct err *e); /* into the log only */
+int meta_level(struct node *n, unsigned level, struct err *e);
 int meta_primary(struct node *n, struct str id, struct err *e);
 
 /* conflocal.c: settings of this node alone. node_only: asked for by a client for this node, so cluster-wide sections are refused. */
@@ -204,6 +208,11 @@ int act_node_removed(struct req *r, const struct actmsg *m, struct err *e);
 
 /* --- nodecfg.c --- */
 int  nodecfg_id(struct node *n, const struct node_opts *o, struct err *e);       /* blocks */
+static inline unsigned
+node_level(const struct node_opts *o)
+{
+    return o->level != 0 ? o->level : FEATURE_LEVEL;
+}
 int  nodecfg_storage(struct node *n, struct err *e);                             /* blocks: n->self.storage */
 int  nodecfg_net(struct node *n, const struct node_opts *o, struct err *e);      /* blocks: fills n->self */
 int  nodecfg_fspaths(struct node *n, struct err *e);                             /* blocks: test_fspaths made and filled in */

@@ -29,6 +29,14 @@ struct cstate {
 /* One operation: refuse (negative, *m untouched as far as anyone sees: it is thrown away) or change the copy *m. */
 typedef int op_f(struct mset *m, const json_t *cmd, struct err *e);
 
+static unsigned
+cmd_level(const json_t *cmd)
+{
+    uint64_t level = 0;
+
+    return json_u64(json_object_get(cmd, "level"), &level) && level <= UINT32_MAX ? (unsigned)level : 0;
+}
+
 static int64_t
 cmd_now(const json_t *cmd)
 {
@@ -39,7 +47,7 @@ cmd_now(const json_t *cmd)
 }
 
 /* --- cluster --- */
-/* {"op":"init","uuid","now","smap"?,"bmd"?,"conf"?,"rmd"?}: the beginning, from nothing or from an adopted configuration. */
+/* {"op":"init","uuid","now","level"?,"smap"?,"bmd"?,"conf"?,"rmd"?}: the beginning, from nothing or from an adopted configuration. */
 static int
 op_init(struct mset *m, const json_t *cmd, struct err *e)
 {
@@ -59,6 +67,7 @@ op_init(struct mset *m, const json_t *cmd, struct err *e)
         struct smap *s = smap_new(uuidz);
 
         smap_set_created(s, cmd_now(cmd));
+        s->level = cmd_level(cmd); /* there are no nodes of a lower one */
         mset_set_smap(m, s);
     }
     if (!(have & 1u << MI_BMD)) {
@@ -130,7 +139,7 @@ snode_same(const struct snode *a, const struct snode *b)
 {
     unsigned i;
 
-    if (a->role != b->role || !ep_same(&a->pub, &b->pub) || !ep_same(&a->control, &b->control) ||
+    if (a->role != b->role || a->level != b->level || !ep_same(&a->pub, &b->pub) || !ep_same(&a->control, &b->control) ||
         !ep_same(&a->data, &b->data) || strcmp(a->pub.url, b->pub.url) != 0 || a->nextra != b->nextra ||
         strcmp(a->control.url, b->control.url) != 0 || strcmp(a->data.url, b->data.url) != 0 || strcmp(a->storage, b->storage) != 0)
         return false;
@@ -213,7 +222,16 @@ former_self_goes(struct mset *m, const struct snode *n)
     }
 }
 
-/* {"op":"node-add","node":Snode,"storage"?}: a new node, or a known one that came back, perhaps with other addresses. */
+static int
+level_check(const struct mset *m, const struct snode *n, struct err *e)
+{
+    if (n->level >= m->smap->level)
+        return 0;
+    return err_set(e, AIS_E_CONFLICT, "%s runs a version of feature level %u, and the cluster is at level %u already: it needs a newer version", n->name,
+                   n->level, m->smap->level);
+}
+
+/* {"op":"node-add","node":Snode,"storage"?,"level"?}: a new node, or a known one that came back, perhaps with other addresses. */
 static int
 op_node_add(struct mset *m, const json_t *cmd, struct err *e)
 {
@@ -223,6 +241,9 @@ op_node_add(struct mset *m, const json_t *cmd, struct err *e)
 
     rc = snode_from_json(json_object_get(cmd, "node"), n, e);
     (void)str_copyz(json_text(cmd, "storage"), n->storage, sizeof(n->storage));
+    n->level = cmd_level(cmd);
+    if (rc == 0)
+        rc = level_check(m, n, e);
     if (rc == 0)
         former_self_goes(m, n);
     if (rc == 0)
@@ -530,6 +551,19 @@ op_node_alive(struct mset *m, const json_t *cmd, struct err *e)
     return 0;
 }
 
+/* {"op":"level","level":N}: all nodes, the absent ones too, are able to. It never goes down. */
+static int
+op_level(struct mset *m, const json_t *cmd, struct err *e)
+{
+    unsigned level = cmd_level(cmd);
+
+    if (level > smap_common_level(m->smap))
+        return err_set(e, AIS_E_BADREQ, "not all nodes have feature level %u: the lowest is %u", level, smap_common_level(m->smap));
+    if (level > m->smap->level)
+        mset_set_smap(m, smap_with_level(m->smap, level));
+    return 0;
+}
+
 static int
 op_primary(struct mset *m, const json_t *cmd, struct err *e)
 {
@@ -717,6 +751,7 @@ static const struct {
     { "node-dead",       op_node_dead },
     { "node-left",       op_node_left },
     { "node-alive",      op_node_alive },
+    { "level",           op_level },
     { "primary",         op_primary },
     { "bck-create",      op_bck_create },
     { "bck-destroy",     op_bck_destroy },

@@ -121,7 +121,11 @@ h_node_join(struct req *r)
     log_info("brought into the cluster by an administrator");
     sbuf_init(&b, 64 * KIB);
     jw_init(&w, &b, 0);
+    jw_obj(&w);
+    jw_key(&w, "si");
     snode_json(&n->self, &w);
+    member_more_json(&n->self, &w);
+    jw_obj_end(&w);
     ais_send_json(r, &b);
     sbuf_fini(&b);
 }
@@ -148,7 +152,7 @@ member_invite(struct node *n, const struct snode *to, struct snode *self, struct
     if (rc == 0)
         rc = json_read(resp.body, &j, e);
     if (rc == 0)
-        rc = snode_from_json(j, self, e);
+        rc = member_from_json(j, self, e);
     json_decref(j);
     sbuf_fini(&b);
     mset_put(cur);

@@ -108,6 +108,25 @@ ask_primary(struct node *n, const char *url, struct arena *mem, struct snode *to
 }
 
 /* --- joining --- */
+void
+member_more_json(const struct snode *s, struct jw *w)
+{
+    jw_kstrz(w, "storage", s->storage);
+    jw_ku64(w, "level", s->level);
+}
+
+int
+member_from_json(const json_t *j, struct snode *out, struct err *e)
+{
+    uint64_t level = 0;
+    int      rc = snode_from_json(json_object_get(j, "si"), out, e);
+
+    (void)str_copyz(json_text(j, "storage"), out->storage, sizeof(out->storage));
+    if (json_u64(json_object_get(j, "level"), &level) && level <= UINT32_MAX)
+        out->level = (unsigned)level;
+    return rc;
+}
+
 static void
 join_body(struct node *n, struct sbuf *b)
 {
@@ -119,7 +138,7 @@ join_body(struct node *n, struct sbuf *b)
     jw_obj(&w);
     jw_key(&w, "si");
     snode_json(&n->self, &w);
-    jw_kstrz(&w, "storage", n->self.storage);
+    member_more_json(&n->self, &w);
     jw_kstrz(&w, "uuid", cur->smap->uuid);
     msg_versions_json(&w, cur);
     lease_report(n->lease, &w);
@@ -568,8 +587,7 @@ h_node_autoreg(struct req *r)
     err_clear(&e);
     rc = member_request(r, &j, &e);
     if (rc == 0)
-        rc = snode_from_json(json_object_get(j, "si"), sn, &e);
-    (void)str_copyz(json_text(j, "storage"), sn->storage, sizeof(sn->storage));
+        rc = member_from_json(j, sn, &e);
     if (rc == 0 && (peer == NULL || strcmp(peer, sn->id) != 0))
         rc = err_set(&e, AIS_E_FORBIDDEN, "node \"%s\" cannot register \"%s\"", peer != NULL ? peer : "", sn->id);
     if (rc == 0)

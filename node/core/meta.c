@@ -108,6 +108,7 @@ meta_init(struct node *n, const char *uuid, const struct mset *from, unsigned ha
 
     cmd_begin(&b, &w, "init");
     jw_kstrz(&w, "uuid", uuid);
+    jw_ku64(&w, "level", n->self.level);
     for (i = 0; i < MI_COUNT; i++) {
         if (have & 1u << i) {
             jw_key(&w, mitem_name[i]);
@@ -155,10 +156,22 @@ meta_node_add(struct node *n, const struct snode *sn, uint64_t *reb, struct err 
     snode_json(sn, &w);
     if (sn->storage[0] != '\0')
         jw_kstrz(&w, "storage", sn->storage);
+    jw_ku64(&w, "level", sn->level);
     jw_kbool(&w, "rebalance", n->can_rebalance && (atomic_load(&n->flags) & NODE_CLUSTER_STARTED));
     if (reb != NULL)
         return propose_told(n, &b, &w, reb, e);
     return propose(n, &b, &w, e); /* the answer brings the node its map */
+}
+
+int
+meta_level(struct node *n, unsigned level, struct err *e)
+{
+    struct sbuf b;
+    struct jw   w;
+
+    cmd_begin(&b, &w, "level");
+    jw_ku64(&w, "level", level);
+    return propose(n, &b, &w, e);
 }
 
 int

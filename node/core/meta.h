@@ -92,6 +92,7 @@ struct node_opts {
     bool        standby, skip_startup, start_with_lost_mountpath, loopback;
     unsigned    ntargets;              /* targets to wait for before the cluster counts as started; 0 = not given */
     unsigned    nloops;                /* 0 = one per CPU */
+    unsigned    level;                 /* 0 = FEATURE_LEVEL; tests play older and newer programs */
     /*
      * The primary told the node to leave (node_ending says how): whoever started it is to node_stop it, soon. Any thread; must
      * not block. NULL = it is only remembered.

@@ -243,6 +243,9 @@ config_load(struct node *n, const struct node_opts *o, struct mset **out, unsign
         return err_set(e, -rc, "%s, %s: %s", n->local.confdir, n->local.log_dir, err_text(rc));
     m = mset_new(conf_default());
     rc = mset_load(m, n->local.confdir, have, e);
+    if (rc == 0 && m->smap->level > node_level(o))
+        rc = err_set(e, AIS_E_CONFLICT, "this version is of feature level %u, and the cluster that this node belongs to is at level %u already: "
+                     "it needs a newer version", node_level(o), m->smap->level);
     if (rc == 0 && !(*have & 1u << MI_CONF))
         rc = conf_from_file(o->config, m->conf, e);
     if (rc < 0) {

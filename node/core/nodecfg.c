@@ -357,6 +357,7 @@ nodecfg_net(struct node *n, const struct node_opts *o, struct err *e)
     if (rc < 0)
         return rc;
     s->role = n->role;
+    s->level = node_level(o);
     str_copyz(str_z(n->id), s->id, sizeof(s->id));
     if (port_parse(n->local.host_net.port, "port", &s->pub.port, e) < 0 ||
         port_parse(n->local.host_net.port_control, "port_intra_control", &s->control.port, e) < 0 ||

@@ -10,6 +10,7 @@
 #include "core/smap.h"
 
 #include <jansson.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -109,6 +110,7 @@ smap_copy(const struct smap *m, unsigned extra, struct str skip)
     struct smap *c = smap_alloc(m->nnodes + extra);
 
     c->version = m->version + 1;
+    c->level = m->level;
     memcpy(c->uuid, m->uuid, sizeof(c->uuid));
     memcpy(c->created, m->created, sizeof(c->created));
     for (unsigned i = 0; i < m->nnodes; i++)
@@ -163,6 +165,26 @@ smap_with_primary(const struct smap *m, struct str id)
     str_copyz(id, z, sizeof(z));
     smap_finish(c, z);
     return c;
+}
+
+struct smap *
+smap_with_level(const struct smap *m, unsigned level)
+{
+    struct smap *c = smap_copy(m, 0, STR_NULL);
+
+    c->level = level;
+    smap_finish(c, primary_id(m));
+    return c;
+}
+
+unsigned
+smap_common_level(const struct smap *m)
+{
+    unsigned level = UINT_MAX;
+
+    for (unsigned i = 0; i < m->nnodes; i++)
+        level = MIN(level, m->nodes[i].level);
+    return m->nnodes > 0 ? level : 0;
 }
 
 /* ---- search, placement ---- */
@@ -302,6 +324,16 @@ some_gone(const struct smap *m)
 }
 
 static bool
+knows_level(const struct smap *m)
+{
+    for (unsigned i = 0; i < m->nnodes; i++) {
+        if (m->nodes[i].level != 0)
+            return true;
+    }
+    return false;
+}
+
+static bool
 knows_storage(const struct smap *m)
 {
     for (unsigned i = 0; i < m->nnodes; i++) {
@@ -311,16 +343,35 @@ knows_storage(const struct smap *m)
     return false;
 }
 
-/* What AIStore's clients do not look at: {"dead":{id: Snode}, "dead_since":{id: ns}, "storage":{id: text}}, each if there is any. */
+/* Of the cluster, and of each node that has one. */
+static void
+levels_json(const struct smap *m, struct jw *w)
+{
+    jw_ku64(w, "level", m->level);
+    jw_key(w, "levels");
+    jw_obj(w);
+    for (unsigned i = 0; i < m->nnodes; i++) {
+        if (m->nodes[i].level != 0)
+            jw_ku64(w, m->nodes[i].id, m->nodes[i].level);
+    }
+    jw_obj_end(w);
+}
+
+/*
+ * What AIStore's clients do not look at: {"level": N, "levels":{id: N}, "dead":{id: Snode}, "dead_since":{id: ns}, "storage":{id: text}}, each if
+ * there is any.
+ */
 static void
 ext_json(const struct smap *m, struct jw *w)
 {
-    bool gone = some_gone(m), storage = knows_storage(m);
+    bool gone = some_gone(m), storage = knows_storage(m), levels = m->level != 0 || knows_level(m);
 
-    if (!gone && !storage)
+    if (!gone && !storage && !levels)
         return;
     jw_key(w, "ext");
     jw_obj(w);
+    if (levels)
+        levels_json(m, w);
     if (gone) {
         jw_key(w, "dead");
         map_json(m, -1, w);
@@ -499,13 +550,23 @@ map_valid(const struct json_t *map)
     return map == NULL || json_is_null(map) || (json_is_object(map) && json_object_size(map) <= SMAP_MAX_NODES);
 }
 
+static unsigned
+level_from_json(const struct json_t *j)
+{
+    uint64_t v = 0;
+
+    return json_u64(j, &v) && v <= UINT_MAX ? (unsigned)v : 0;
+}
+
 static void
 ext_from_json(const struct json_t *ext, struct smap *m)
 {
+    m->level = level_from_json(json_object_get(ext, "level"));
     for (unsigned i = 0; i < m->nnodes; i++) {
         struct snode *n = &m->nodes[i];
 
         (void)str_copyz(json_text(json_object_get(ext, "storage"), n->id), n->storage, sizeof(n->storage));
+        n->level = level_from_json(json_object_get(json_object_get(ext, "levels"), n->id));
         if (n->flags & SNODE_DEAD)
             (void)json_i64(json_object_get(json_object_get(ext, "dead_since"), n->id), &n->dead_since);
     }

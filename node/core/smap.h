@@ -35,6 +35,8 @@ struct smap *smap_with_node(const struct smap *m, const struct snode *n);       
 struct smap *smap_without_node(const struct smap *m, struct str id);
 struct smap *smap_with_flags(const struct smap *m, struct str id, uint64_t set, uint64_t clear);
 struct smap *smap_with_primary(const struct smap *m, struct str id);
+struct smap *smap_with_level(const struct smap *m, unsigned level);
+unsigned     smap_common_level(const struct smap *m); /* the lowest of all nodes, also those that are away; 0 = there are none */
 
 /* Fill name ("p[id]"), digest and, where empty, the URLs of a node whose role, id and end points are set. */
 void snode_finish(struct snode *n, bool https);

@@ -48,12 +48,21 @@ struct snode {
     uint64_t      digest;                 /* id_digest */
     char          vkey[64];               /* verifying_key, base64; "" = none */
     /* Ours, on the wire in the map's "ext" only. */
+    unsigned      level;                   /* feature level of what runs there; 0 = it said none, or has not joined since it was asked for */
     char          storage[16];            /* a target: which set of disks it has (nodecfg_storage); "" = not known */
     int64_t       dead_since;             /* Unix ns; 0 = it is not dead */
 };
 
+/*
+ * The feature level of this program: what it can read of the replicated state, of its commands, and of what nodes tell each other. It goes up by
+ * one when something is added that an older program would misread. The cluster's level is that of its oldest node, and never goes down: nothing
+ * of a level may be used before the cluster has it. A program of a lower level than its cluster's does not start, and does not join.
+ */
+#define FEATURE_LEVEL 1u
+
 struct smap {
     _Atomic unsigned refs;
+    unsigned         level;       /* the cluster's feature level */
     uint64_t         version;
     char             uuid[40];
     char             created[32]; /* "2026-08-01 10:00:00" UTC */

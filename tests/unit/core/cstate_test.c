@@ -132,6 +132,47 @@ the_dead_are_marked_and_those_who_return_are_not(void **state)
     cstate_free(s);
 }
 
+/* A node of level 2 and one of 1: the cluster is at 1 until the last one, also an absent one, is at 2; then 1 is too low. */
+static void
+the_feature_level_is_that_of_the_oldest_node_and_never_goes_down(void **state)
+{
+    struct cstate *s = state_new();
+    uint64_t       v;
+    char          *text;
+
+    (void)state;
+    assert_int_equal(-AIS_E_BADREQ, apply(s, "{\"op\":\"level\",\"level\":1}")); /* nobody is there who could */
+    assert_int_equal(0, apply(s, "{\"op\":\"node-add\",\"level\":2,\"node\":" NODE("proxy", "proxy-01", "0001") "}"));
+    assert_int_equal(0, apply(s, "{\"op\":\"primary\",\"id\":\"proxy-01\"}"));
+    assert_int_equal(0, apply(s, "{\"op\":\"node-add\",\"level\":1,\"node\":" NODE("target", "target-1", "0002") "}"));
+    assert_int_equal(0, s->cur->smap->level);
+    assert_int_equal(-AIS_E_BADREQ, apply(s, "{\"op\":\"level\",\"level\":2}"));
+    assert_string_equal("not all nodes have feature level 2: the lowest is 1", err.text);
+    assert_int_equal(0, apply(s, "{\"op\":\"level\",\"level\":1}"));
+    assert_int_equal(1, s->cur->smap->level);
+    v = s->cur->smap->version;
+    assert_int_equal(0, apply(s, "{\"op\":\"level\",\"level\":1}")); /* twice is once */
+    assert_int_equal(v, s->cur->smap->version);
+    /* one without any does not get in any more */
+    assert_int_equal(-AIS_E_CONFLICT, apply(s, "{\"op\":\"node-add\",\"node\":" NODE("target", "target-3", "0003") "}"));
+    /* its absence does not count, its next version does */
+    assert_int_equal(0, apply(s, "{\"op\":\"node-dead\",\"id\":\"target-1\",\"now\":5}"));
+    assert_int_equal(-AIS_E_BADREQ, apply(s, "{\"op\":\"level\",\"level\":2}"));
+    assert_int_equal(0, apply(s, "{\"op\":\"node-add\",\"level\":2,\"node\":" NODE("target", "target-1", "0002") "}"));
+    assert_int_equal(0, apply(s, "{\"op\":\"level\",\"level\":2}"));
+    assert_int_equal(v + 3, s->cur->smap->version);
+    /* a snapshot keeps it all */
+    text = state_text(s);
+    assert_non_null(strstr(text, "\"level\":2,\"levels\":{\"proxy-01\":2,\"target-1\":2}"));
+    assert_int_equal(0, cstate_restore(s, str_z(text), &err));
+    free(text);
+    assert_int_equal(2, s->cur->smap->level);
+    /* back to the version before: refused, and it says why */
+    assert_int_equal(-AIS_E_CONFLICT, apply(s, "{\"op\":\"node-add\",\"level\":1,\"node\":" NODE("target", "target-1", "0002") "}"));
+    assert_string_equal("t[target-1] runs a version of feature level 1, and the cluster is at level 2 already: it needs a newer version", err.text);
+    cstate_free(s);
+}
+
 static void
 who_says_that_it_stops_is_gone_at_once_and_maintenance_ends_with_it(void **state)
 {
@@ -674,6 +715,7 @@ main(void)
         cmocka_unit_test(the_primary_is_in_the_map_and_in_the_configuration),
         cmocka_unit_test(a_node_that_comes_back_unchanged_makes_no_version),
         cmocka_unit_test(the_dead_are_marked_and_those_who_return_are_not),
+        cmocka_unit_test(the_feature_level_is_that_of_the_oldest_node_and_never_goes_down),
         cmocka_unit_test(who_says_that_it_stops_is_gone_at_once_and_maintenance_ends_with_it),
         cmocka_unit_test(a_target_with_other_disks_is_refused_once_there_are_buckets),
         cmocka_unit_test(a_proxy_takes_the_place_of_its_dead_former_self),

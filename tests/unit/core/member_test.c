@@ -44,6 +44,7 @@ static const struct node_role target_impl = { .role = ROLE_TARGET, .hooks = { .o
 
 /* --- a cluster in a folder --- */
 struct fixture {
+    unsigned     level; /* of the programs that are started from now on; 0 = this one */
     char        *dir;
     uint16_t     port[NNODES][3];
     struct node *node[NNODES];
@@ -114,7 +115,7 @@ node_up(struct fixture *f, int i)
     auto_free char  *config = xasprintf("%s/%d/ais.json", f->dir, i), *local = xasprintf("%s/%d/ais_local.json", f->dir, i);
     auto_free char  *id = xasprintf("%s-node-%d", i == 0 ? "proxy" : i == 3 ? "proxy" : "target", i);
     struct node_opts o = { .impl = i == 0 || i == 3 ? &proxy_impl : &target_impl, .config = config, .local_config = local,
-                           .daemon_id = id, .nloops = 1 };
+                           .daemon_id = id, .nloops = 1, .level = f->level };
 
     err_clear(&f->err);
     return node_start(&o, &f->node[i], &f->err);
@@ -941,6 +942,46 @@ a_disk_of_another_life_stops_the_start(void **state)
     fx_free(f);
 }
 
+static unsigned
+level_of(struct node *n)
+{
+    struct views v;
+    unsigned     level;
+
+    views_get(n, &v);
+    level = v.smap->level;
+    views_put(&v);
+    return level;
+}
+
+/* A rolling upgrade, node by node, and one node that is taken back to the version before, which is too late then. */
+static void
+a_cluster_goes_to_a_higher_level_when_its_last_node_has_it(void **state)
+{
+    struct fixture *f = fx_cluster();
+
+    (void)state;
+    assert_int_equal(FEATURE_LEVEL, level_of(f->node[0]));
+    f->level = FEATURE_LEVEL + 1;
+    for (int i = 2; i >= 0; i--) {
+        assert_int_equal(FEATURE_LEVEL, level_of(f->node[i]));
+        node_down(f, i);
+        assert_int_equal(0, node_up(f, i));
+        WITHIN(has_flag(f->node[i], NODE_NODE_STARTED));
+    }
+    for (int i = 0; i < 3; i++)
+        WITHIN(level_of(f->node[i]) == FEATURE_LEVEL + 1);
+    f->level = 0;
+    node_down(f, 2);
+    assert_int_equal(-AIS_E_CONFLICT, node_up(f, 2)); /* it knows from its own files */
+    assert_non_null(strstr(f->err.text, "needs a newer version"));
+    node_files(f, 3, KEY_A);
+    assert_int_equal(0, node_up(f, 3)); /* it does not know, and is told */
+    WITHIN(was_refused(f->node[0], "proxy-node-3"));
+    assert_false(has_flag(f->node[3], NODE_NODE_STARTED));
+    fx_free(f);
+}
+
 static void
 a_target_of_another_cluster_is_refused(void **state)
 {
@@ -1006,6 +1047,7 @@ main(void)
         cmocka_unit_test(a_target_without_its_primary_stops_serving),
         cmocka_unit_test(a_target_whose_disks_were_wiped_is_refused_until_it_is_removed),
         cmocka_unit_test(a_disk_of_another_life_stops_the_start),
+        cmocka_unit_test(a_cluster_goes_to_a_higher_level_when_its_last_node_has_it),
         cmocka_unit_test(a_target_of_another_cluster_is_refused),
     };
 
