@@ -408,6 +408,40 @@ a_second_proxy_follows(void **state)
     fx_free(f);
 }
 
+static unsigned
+voters_of(struct node *n)
+{
+    struct cons_server s[CONS_VOTERS];
+    struct cons       *c = n->cons;
+
+    return c != NULL ? cons_voters(c, s, CONS_VOTERS) : 0;
+}
+
+/* Two proxies and, as witness, a target. The primary stops: the other one leads, with all that was agreed on; the first one comes back and follows. */
+static void
+another_proxy_takes_over_and_knows_everything(void **state)
+{
+    struct fixture *f = fx_cluster();
+
+    (void)state;
+    node_files(f, 3, KEY_A);
+    assert_int_equal(0, node_up(f, 3));
+    WITHIN(has_flag(f->node[3], NODE_NODE_STARTED) && voters_of(f->node[0]) == 3);
+    assert_int_equal(0, bck_change(f, 0, "before", false));
+    node_down(f, 0);
+    WITHIN(node_leads(f->node[3]));
+    assert_int_equal(1, buckets_of(f->node[3]));
+    assert_int_equal(0, bck_change(f, 3, "after", false));
+    for (int i = 1; i <= 3; i++)
+        assert_int_equal(2, buckets_of(f->node[i]));
+    assert_int_equal(0, node_up(f, 0));
+    WITHIN(has_flag(f->node[0], NODE_NODE_STARTED) && buckets_of(f->node[0]) == 2);
+    assert_false(node_leads(f->node[0]));
+    assert_int_equal(-AIS_E_NOTPRIMARY, bck_change(f, 0, "x", false));
+    WITHIN(lease_left(f->node[1]->lease, clock_mono()) > 0 && lease_left(f->node[2]->lease, clock_mono()) > 0);
+    fx_free(f);
+}
+
 static void
 a_node_with_another_key_stays_outside(void **state)
 {
@@ -1027,6 +1061,7 @@ main(void)
         cmocka_unit_test(metadata_survives_a_restart_of_everything),
         cmocka_unit_test(a_node_that_was_away_catches_up),
         cmocka_unit_test(a_second_proxy_follows),
+        cmocka_unit_test(another_proxy_takes_over_and_knows_everything),
         cmocka_unit_test(a_node_with_another_key_stays_outside),
         cmocka_unit_test(a_node_of_another_cluster_is_refused),
         cmocka_unit_test(outsiders_are_kept_out_of_internal_endpoints),
