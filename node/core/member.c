@@ -27,6 +27,7 @@
 #define JOIN_MAX       SEC_NS(1)
 #define KEEPALIVE_MAX  SEC_NS(1)
 #define KEEPALIVE_TRY  3           /* failures before the primary is looked for elsewhere */
+#define SUCCESSION    SEC_NS(1)   /* a primary that stops: for its successor to show */
 #define CALL_TIMEOUT   SEC_NS(2)
 #define MAX_CANDIDATES 16
 #define REPLY_MAX      (128u << 20)
@@ -444,6 +445,23 @@ leave_run(struct node *n, void *arg)
     arena_free(mem);
 }
 
+/* Until the successor has said that it is primary; not for long: it may be none. */
+static void
+succession_run(struct node *n, void *arg)
+{
+    int64_t until = deadline_in(clock_mono(), SUCCESSION);
+    bool    self = true;
+
+    UNUSED(arg);
+    while (self && clock_mono() < until && fiber_sleep(MSEC_NS(10)) == 0) {
+        struct views v;
+
+        views_get(n, &v);
+        self = v.smap->primary == NULL || strcmp(v.smap->primary->id, n->id) == 0;
+        views_put(&v);
+    }
+}
+
 void
 node_leave(struct node *n)
 {
@@ -452,6 +470,10 @@ node_leave(struct node *n)
     bool         member;
 
     ASSERT_MAY_BLOCK();
+    if (node_ending(n) == 0 && node_leads(n)) {
+        primary_leave(n);
+        fiber_call(n, "succession", succession_run, NULL);
+    }
     views_get(n, &v);
     member = v.smap->primary != NULL && smap_find(v.smap, str_z(n->id)) != NULL && !node_is_primary(n, v.smap);
     views_put(&v);

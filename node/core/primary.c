@@ -425,25 +425,6 @@ primary_start(struct node *n, struct mset *stored, unsigned have, struct err *e)
 }
 
 /* --- handing over --- */
-static void
-leave_run(struct node *n, void *arg)
-{
-    struct cons_server s[CONS_VOTERS];
-    struct err         e;
-
-    UNUSED(arg);
-    err_clear(&e);
-    if (cons_voters(n->cons, s, CONS_VOTERS) > 1 && cons_transfer(n->cons, NULL, deadline_in(clock_mono(), LEAVE_LIMIT), &e) < 0)
-        log_warn("nobody takes over at once", { "error", LZ(e.text) });
-}
-
-void
-primary_leave(struct node *n)
-{
-    if (node_leads(n))
-        fiber_call(n, "leave", leave_run, NULL);
-}
-
 static bool
 is_voter(struct node *n, const char *id)
 {
@@ -455,6 +436,39 @@ is_voter(struct node *n, const char *id)
             return true;
     }
     return false;
+}
+
+/* AIStore's clients compute who comes next, so it is who takes over when there is a choice. NULL: it cannot. */
+static const char *
+heir(struct node *n, const struct smap *m)
+{
+    const struct snode *s = smap_next_primary(m, str_z(n->id));
+
+    return s != NULL && is_voter(n, s->id) ? s->id : NULL;
+}
+
+static void
+leave_run(struct node *n, void *arg)
+{
+    struct cons_server s[CONS_VOTERS];
+    struct views       v;
+    struct err         e;
+
+    UNUSED(arg);
+    if (cons_voters(n->cons, s, CONS_VOTERS) < 2)
+        return;
+    err_clear(&e);
+    views_get(n, &v);
+    if (cons_transfer(n->cons, heir(n, v.smap), deadline_in(clock_mono(), LEAVE_LIMIT), &e) < 0)
+        log_warn("nobody takes over at once", { "error", LZ(e.text) });
+    views_put(&v);
+}
+
+void
+primary_leave(struct node *n)
+{
+    if (node_leads(n))
+        fiber_call(n, "leave", leave_run, NULL);
 }
 
 static bool

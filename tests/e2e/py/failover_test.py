@@ -202,12 +202,16 @@ def a_killed_primary_has_a_successor_and_data_goes_on_meanwhile(c):
 def a_primary_that_is_stopped_hands_over(c):
     c.sound(3)
     p = c.primary()
+    m = c.smap(p)
+    heir = max((n["id_digest"], i) for i, n in m["pmap"].items() if i != m["proxy_si"]["daemon_id"])[1]
     stop = threading.Thread(target=c.node, args=("stop", p))
     stop.start()
     t = until_written(c, p, "stopped")
     stop.join()
     print("# SIGTERM of the primary to the next bucket: %.2f s" % t)
     q = c.primary(but=p)
+    same(c.id_of(q), heir, "the successor that clients expect")
+    same(list(c.smap(q)["ext"]["dead"]), [m["proxy_si"]["daemon_id"]], "it is out of the way at once")
     c.node("start", p)
     within(20, lambda: is_follower(c, p, q), "the old primary follows")
 
@@ -215,7 +219,8 @@ def a_primary_that_is_stopped_hands_over(c):
 @test
 def set_primary_makes_any_proxy_the_primary(c):
     c.sound(3)
-    for i in (1, 2, 0, 1):
+    first = c.primary()
+    for i in ((first + 1) % 3, (first + 2) % 3, first, (first + 1) % 3):
         was = int(c.smap(0)["version"])
         t0 = time.monotonic()
         same(c.ask((i + 1) % 3, "PUT", "/v1/cluster/proxy/" + c.id_of(i)).status, 200, "set-primary")
@@ -224,11 +229,11 @@ def set_primary_makes_any_proxy_the_primary(c):
         same(c.create(i, "set-%d-%d" % (i, was)), 200, "a bucket, at once")
         within(5, lambda: c.whole() and int(c.smap(0)["version"]) > was, "everybody knows")
         print("# set-primary: %.0f ms" % (took * 1000))
-    same(c.ask(0, "PUT", "/v1/cluster/proxy/" + c.id_of(1)).status, 200, "it is already")
+    same(c.ask(0, "PUT", "/v1/cluster/proxy/" + c.id_of(i)).status, 200, "it is already")
     same(c.ask(0, "PUT", "/v1/cluster/proxy/nobody").status, 404)
     same(c.ask(0, "PUT", "/v1/cluster/proxy/" + c.id_of(3)).status, 400, "a target")
-    code, text = c.ais(0, "cluster", "set-primary", c.id_of(2))
-    same((code, "is the primary" in text, c.primary()), (0, True, 2), text)
+    code, text = c.ais(0, "cluster", "set-primary", c.id_of(first))
+    same((code, "is the primary" in text, c.primary()), (0, True, first), text)
     code, text = c.ais(0, "show", "cluster")
     same(code == 0 and "Voters:" in text and "term" in text, True, text)
 
