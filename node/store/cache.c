@@ -115,7 +115,7 @@ victims_close(struct olist *victims)
 
     while ((o = TAILQ_FIRST(victims)) != NULL) {
         TAILQ_REMOVE(victims, o, lru);
-        obj_close(o);
+        atime_leaving(o);
         n++;
     }
     return n;
@@ -201,7 +201,8 @@ cache_drop_all(struct store *s, uint64_t bid, const struct mpath *m)
             next = TAILQ_NEXT(o, lru);
             if ((bid != 0 && o->bid != bid) || (m != NULL && o->info.mpath != m->idx && o->info.nchunks == 0))
                 continue;
-            outdate_locked(sh, o);
+            remove_locked(sh, o);
+            o->stale = bid != 0;
             TAILQ_INSERT_TAIL(&gone, o, lru);
         }
         pthread_mutex_unlock(&sh->mtx);

@@ -648,6 +648,7 @@ mpath_retire(struct mpath *m, bool healthy)
     if (atomic_load(&m->shut))
         return;
     cache_drop_all(m->store, 0, m);
+    atimes_wait(m->store);
     healthy = healthy && atomic_load(&m->adopted);
     (void)commit_fn(m, retire_commits, NULL);
     (void)checkpoint_call(m, retire_files, &healthy);

@@ -405,7 +405,7 @@ obj_load_fd(struct mpath *m, const struct bck *b, struct str name, const char *f
     o->info.gen = om.own.gen;
     o->info.mpath = (uint16_t)m->idx;
     o->info.mtime_ns = st.st_mtim.tv_sec * NSEC_PER_SEC + st.st_mtim.tv_nsec;
-    o->info.atime_ns = st.st_atim.tv_sec * NSEC_PER_SEC + st.st_atim.tv_nsec;
+    o->info.atime_ns = o->atime_disk = st.st_atim.tv_sec * NSEC_PER_SEC + st.st_atim.tv_nsec;
     if (om.meta.lid & LID_CHUNKED)
         rc = load_chunks(m, b, o, om.own.upload);
     meta_free(&om);
@@ -503,6 +503,7 @@ static void
 touch(struct obj *o)
 {
     __atomic_store_n(&o->info.atime_ns, clock_real(), __ATOMIC_RELAXED);
+    atime_staying(o);
 }
 
 /* Does the handle pin its content? What is opened by name later may be the next version. */

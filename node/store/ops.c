@@ -661,7 +661,7 @@ make_out(struct cjob *j)
     j->out->side = j->own.side;
     if (fstat(j->fd, &st) == 0)
         j->out->info.mtime_ns = st.st_mtim.tv_sec * NSEC_PER_SEC + st.st_mtim.tv_nsec;
-    j->out->info.atime_ns = j->atime_ns;
+    j->out->info.atime_ns = j->out->atime_disk = j->atime_ns;
     j->out->info.mpath = (uint16_t)j->m->idx;
     j->out->info.gen = j->gen;
     atomic_store(&j->out->fd, j->fd);

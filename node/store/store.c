@@ -87,6 +87,7 @@ store_open(const struct store_conf *c, struct store **out, struct err *e)
     MUST(pthread_mutex_init(&s->lay_mtx, NULL));
     MUST(pthread_mutex_init(&s->up_mtx, NULL));
     MUST(pthread_mutex_init(&s->live_mtx, NULL));
+    MUST(pthread_mutex_init(&s->at_mtx, NULL));
     atomic_store(&s->counter, (uint64_t)clock_real());
     rc = c->npaths == 0 ? err_set(e, AIS_E_INVAL, "a target needs at least one mountpath") : check_paths(c, e);
     if (rc == 0)
@@ -128,6 +129,8 @@ store_close(struct store *s)
     pthread_mutex_destroy(&s->lay_mtx);
     pthread_mutex_destroy(&s->up_mtx);
     pthread_mutex_destroy(&s->live_mtx);
+    pthread_mutex_destroy(&s->at_mtx);
+    free(s->at_queue);
     free(s);
 }
 

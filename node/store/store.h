@@ -92,6 +92,8 @@ const struct obj_info *obj_info(const struct obj *o); /* does not park */
 int                    obj_piece(struct obj *o, uint64_t off, struct opiece *out, struct err *e);
 void                   obj_piece_done(struct opiece *p); /* does not park */
 ssize_t                obj_read(struct obj *o, void *p, size_t n, uint64_t off, struct err *e);
+/* The index is told when the object was read: it knows of commits only. Nothing happens when that is not what the name has. May park. */
+int                    obj_note_atime(struct store *s, const struct bck *b, struct obj *o);
 /* Re-hash the content and compare (validate_warm_get). -AIS_E_CKSUM. */
 int                    obj_verify(struct obj *o, struct err *e);
 void                   obj_close(struct obj *o); /* NULL is fine. Does not park */

@@ -127,6 +127,7 @@ struct obj {
     pthread_mutex_t  fd_mtx;     /* protects opening of descriptors; never held across a park */
     _Atomic int      fd;
     char            *fqn;
+    int64_t          atime_disk; /* of the file, as far as known: atime.c; __atomic */
     struct chunk    *chunks;
     char            *staged;  /* path of the manifest, while that is not at its place; NULL = it is */
     size_t           bytes; /* memory of this entry */
@@ -209,6 +210,10 @@ struct store {
         _Atomic int64_t  io_err_ns;
     } fshc;
     _Atomic uint64_t  hits, misses, evicted, commits, groups, io_errors, recovered, rolled, rebuilt, checkpoints, journal_bytes;
+    pthread_mutex_t   at_mtx;     /* protects at_*: atime.c */
+    struct obj      **at_queue;   /* whose access times are to be written */
+    unsigned          at_n;
+    bool              at_writing; /* somebody does that */
     pthread_mutex_t   up_mtx; /* protects uploads */
     struct hmap       uploads;
     pthread_mutex_t   live_mtx; /* protects live */
@@ -287,6 +292,12 @@ bool home_needs(struct homing *h, const struct bck *b, struct str name, const st
 int home_copy(struct homing *h, int from, int to, uint64_t size, const struct cksum *want);
 /* Before a change that needs the object at home. 0 when it is, or when there is none. */
 int home_for_change(struct store *s, const struct bck *b, struct str name);
+
+/* --- atime.c: access times --- */
+void atime_leaving(struct obj *o); /* takes the reference of one that leaves the cache; its time is written if it has to be */
+void atime_staying(struct obj *o); /* it was read; written now and then */
+void atime_write(struct obj *o);   /* now. Blocks */
+void atimes_wait(struct store *s); /* until what was queued is written: no descriptor of theirs is open any more. Blocks */
 
 /* --- trash.c --- */
 int trash_dir(struct mpath *m, const char *path); /* rename away now, remove in the background; blocks shortly. 0 also when it is not there */

@@ -179,16 +179,19 @@ collect(struct xact *x, struct overbcks *o, const struct bck *b, unsigned mpath,
     return rc;
 }
 
-/* The index may not know yet that an object was read a moment ago. */
+/* The index does not know yet that an object was read a moment ago; it is told, so that the next scan finds others. */
 static bool
-still_old(struct overbcks *o, const struct bck *b, const struct old *v, int64_t before)
+still_old(struct overbcks *o, const struct bck *b, const struct old *v, int64_t before, bool *told)
 {
     struct obj *obj = NULL;
     bool        old;
 
+    *told = false;
     if (obj_open(o->n->store, b, str_z(v->name), OBJ_NO_FD | OBJ_NO_LRU, &obj, NULL) < 0)
         return false;
     old = obj_info_atime(obj_info(obj)) < before;
+    if (!old)
+        *told = obj_note_atime(o->n->store, b, obj) == 0;
     obj_close(obj);
     return old;
 }
@@ -209,7 +212,7 @@ evict_one(struct xact *x, struct overbcks *o, const struct bck *b, const struct 
     return 1;
 }
 
-/* Oldest first, until enough is gone. How many went. */
+/* Oldest first, until enough is gone. How many went, or were not old after all. */
 static int
 evict_batch(struct xact *x, struct overbcks *o, const struct bck *b, struct oldest *h, int64_t before, struct lru_lane *ln,
             struct err *e)
@@ -218,12 +221,15 @@ evict_batch(struct xact *x, struct overbcks *o, const struct bck *b, struct olde
 
     qsort(h->v, h->n, sizeof(*h->v), older_first);
     for (unsigned i = 0; i < h->n && ln->left > 0; i++) {
-        int rc;
+        bool told;
+        int  rc;
 
         if (xact_aborted(x))
             return -AIS_E_CANCELED;
-        if (!still_old(o, b, &h->v[i], before))
+        if (!still_old(o, b, &h->v[i], before, &told)) {
+            gone += told;
             continue;
+        }
         rc = evict_one(x, o, b, &h->v[i], e);
         if (rc < 0)
             return rc;

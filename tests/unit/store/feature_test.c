@@ -368,6 +368,154 @@ many_open(void)
     assert_true(ss.cache_fds <= 128);
 }
 
+/* --- access times --- */
+
+static int64_t ago; /* seconds */
+
+/* The file was last read a while ago, by its own time; the handle says that it is read now. */
+static void
+read_again(void)
+{
+    const struct timespec old[2] = { { .tv_sec = clock_real() / NSEC_PER_SEC - ago }, { .tv_nsec = UTIME_OMIT } };
+    struct obj           *o;
+    struct err            e = { .code = 0 };
+    char                  path[FQN_MAX];
+
+    file_of("read", path);
+    assert_int_equal(0, utimensat(AT_FDCWD, path, old, 0));
+    assert_int_equal(0, obj_open(st, &bk, STR_LIT("read"), OBJ_NO_LRU, &o, &e));
+    assert_int_equal(old[0].tv_sec, obj_info_atime(obj_info(o)) / NSEC_PER_SEC);
+    obj_close(o);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(0, obj_open(st, &bk, STR_LIT("read"), 0, &o, &e));
+        obj_close(o);
+    }
+}
+
+static void
+crowd_out(void)
+{
+    struct obj *o;
+    struct err  e = { .code = 0 };
+    char        name[20];
+
+    for (int turn = 0; turn < 2; turn++)
+        for (int i = 0; i < 600; i++) {
+            snprintf(name, sizeof(name), "o/%d", i);
+            if (turn == 0)
+                put_z(name, name);
+            assert_int_equal(0, obj_open(st, &bk, str_z(name), 0, &o, &e));
+            obj_close(o);
+        }
+    offload((void (*)(void *))atimes_wait, st);
+}
+
+static int64_t
+file_atime(const char *name)
+{
+    char        path[FQN_MAX];
+    struct stat s;
+
+    file_of(name, path);
+    assert_int_equal(0, stat(path, &s));
+    return s.st_atim.tv_sec;
+}
+
+static void
+put_it(void)
+{
+    put_z("read", "content");
+}
+
+static void
+small_cache(void)
+{
+    close_store();
+    conf.cache_fds = 64;
+    conf.cache_entries = 64;
+    open_store();
+}
+
+static void
+when_an_object_was_read_is_known_when_it_left_the_cache(void **state)
+{
+    int64_t now = clock_real() / NSEC_PER_SEC;
+
+    UNUSED(state);
+    small_cache();
+    on_fiber(put_it);
+    small_cache();
+    ago = 600;
+    on_fiber(read_again);
+    assert_true(file_atime("read") < now - 500); /* not worth a write yet */
+    on_fiber(crowd_out);
+    assert_true(file_atime("read") >= now - 1);
+}
+
+static void
+when_an_object_was_read_is_known_after_a_restart(void **state)
+{
+    int64_t now = clock_real() / NSEC_PER_SEC;
+
+    UNUSED(state);
+    on_fiber(put_it);
+    close_store();
+    open_store();
+    ago = 600;
+    on_fiber(read_again);
+    close_store();
+    assert_true(file_atime("read") >= now - 1);
+    open_store();
+    ago = 7200;
+    on_fiber(read_again);
+    atimes_wait(st);
+    assert_true(file_atime("read") >= now - 1); /* now and then also while it is in the cache: a kill must not lose days */
+}
+
+static int64_t
+row_atime(const char *name)
+{
+    struct list_cur   *c;
+    const struct lent *l;
+    struct err         e = { .code = 0 };
+    int64_t            at;
+
+    assert_int_equal(0, store_list_open(st, &bk, str_z(name), STR_LIT(""), &c, &e));
+    assert_int_equal(1, store_list_next(c, &l, &e));
+    at = l->atime_ns;
+    store_list_close(c);
+    return at;
+}
+
+static void
+note_atime(void)
+{
+    struct obj *o;
+    struct err  e = { .code = 0 };
+    int64_t     was;
+
+    put_z("read", "content");
+    was = row_atime("read");
+    assert_int_equal(0, obj_open(st, &bk, STR_LIT("read"), 0, &o, &e));
+    assert_int_equal(was, row_atime("read"));
+    assert_int_equal(0, obj_note_atime(st, &bk, o));
+    assert_int_equal(obj_info_atime(obj_info(o)), row_atime("read"));
+    was = row_atime("read");
+    assert_true(was > 0);
+    put_z("read", "another one");
+    was = row_atime("read");
+    assert_int_equal(0, obj_note_atime(st, &bk, o)); /* of what is not there any more: nothing happens */
+    assert_int_equal(was, row_atime("read"));
+    obj_close(o);
+}
+
+static void
+the_index_is_told_when_an_object_was_read_when_somebody_asks(void **state)
+{
+    UNUSED(state);
+    on_fiber(note_atime);
+}
+
 static void
 the_cache_keeps_its_limits(void **state)
 {
@@ -918,6 +1066,9 @@ main(int argc, char **argv)
         T(tombstones_are_purged_when_they_are_old),
         T(a_put_of_what_is_there_already_changes_nothing),
         T(the_cache_keeps_its_limits),
+        T(when_an_object_was_read_is_known_when_it_left_the_cache),
+        T(when_an_object_was_read_is_known_after_a_restart),
+        T(the_index_is_told_when_an_object_was_read_when_somebody_asks),
         T(a_handle_pins_content_also_after_a_head),
         T(file_systems_without_unnamed_files_or_exchange_work_too),
         T(a_failing_call_leaves_the_old_or_the_new_object),
