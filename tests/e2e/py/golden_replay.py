@@ -145,8 +145,8 @@ for _name, _places in {"state-daemon-snode": ["body"], "state-cluster-stats": ["
     for _rec in fnmatch.filter(ORDER, _name) + (["state-reverse-health"] if "smap" in _name else []):
         for _place in _places:
             DEVIATIONS[_rec, "-1:%s/verifying_key" % _place] = ABSENT
-        if "smap" in _name: # by which disks a target is known
-            DEVIATIONS[_rec, "-1:body/ext"] = "keys:storage"
+        if "smap" in _name: # by which disks a target is known; feature levels
+            DEVIATIONS[_rec, "-1:body/ext"] = "keys:level,levels,storage"
 
 
 # --- recordings ---
