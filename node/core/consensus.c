@@ -1142,6 +1142,7 @@ cons_step(struct cons *c, int64_t now, struct wjobs *batch)
     while (pgroup_start(c))
         settle(c, true);
     lost_settle(c);
+    raftio_follow(&c->io);
     publish(c);
 }
 

@@ -14,6 +14,7 @@
 #include "base/assert.h"
 #include "base/log.h"
 #include "base/util.h"
+#include "codec/cksum.h"
 
 #define SNAP_PAUSE SEC_NS(5)  /* after a snapshot that failed */
 #define PART_BYTES (1u << 20) /* a long tail of the log travels in messages of about this size */
@@ -308,35 +309,77 @@ io_time(struct raft_io *rio)
     return (raft_time)(io_of(rio)->now / NSEC_PER_MSEC);
 }
 
-/* Which voter of its group this server is; a witness is the first. */
-static unsigned
-rank_of(const struct raft *r, uint64_t sid)
+static uint64_t
+id_digest_of(const struct raft_server *s)
 {
-    const struct raft_server *self = server_of(r, sid);
-    unsigned                  rank = 0;
+    const char *id = raftaddr_node(s->address);
 
-    for (unsigned i = 0; self != NULL && i < r->configuration.n; i++) {
-        const struct raft_server *s = &r->configuration.servers[i];
-        bool                      earlier = s < self;
+    return hrw_digest(id, strlen(id));
+}
 
-        if (raftaddr_witness(s->address) != raftaddr_witness(self->address))
-            earlier = raftaddr_witness(s->address);
-        rank += s != self && s->role == RAFT_VOTER && earlier;
-    }
-    return rank;
+/* Does a stand before b, of the proxies that could lead? AIStore's order: the greatest digest of the id is the next primary. */
+static bool
+goes_before(const struct raft_server *a, const struct raft_server *b)
+{
+    uint64_t x = id_digest_of(a), y = id_digest_of(b);
+
+    return x != y ? x > y : a->id > b->id;
 }
 
 /*
- * For how long a server waits for a leader. One after the other, so that two never stand at once: then nobody may win. The first ones ask in
- * vain, for the others still believe in the old leader; the one that completes a majority of doubters is elected. It is no witness.
+ * When its turn is among the voters without that leader (0 = not known). Those that ask first ask in vain, for the others still believe in
+ * the old leader; the one that completes a majority of doubters is elected: that is the turn of who AIStore would take. A witness is
+ * always the first: it is never to be elected while there is a proxy.
  */
+static unsigned
+turn_of(const struct raft *r, uint64_t sid, uint64_t leader)
+{
+    const struct raft_server *self = server_of(r, sid);
+    unsigned                  voters = 0, witnesses = 0, before = 0, wins;
+
+    for (unsigned i = 0; self != NULL && i < r->configuration.n; i++) {
+        const struct raft_server *s = &r->configuration.servers[i];
+
+        if (s->role != RAFT_VOTER)
+            continue;
+        voters++;
+        if (s == self || s->id == leader)
+            continue;
+        witnesses += raftaddr_witness(s->address);
+        before += !raftaddr_witness(s->address) && goes_before(s, self);
+    }
+    if (self == NULL || raftaddr_witness(self->address))
+        return 0;
+    wins = MAX(voters / 2, witnesses) - witnesses; /* its place among the proxies */
+    return witnesses + (before == 0 ? wins : before <= wins ? before - 1 : before);
+}
+
+static int
+patience(struct raftio *io, uint64_t leader, int min, int max)
+{
+    int step = (max - min) * 15 / 100, jitter = MAX((max - min) / 10, 1);
+
+    return MIN(min + (int)MIN(turn_of(io->raft, io->log->sid, leader), 5u) * step + (int)(rand_u64() % (uint64_t)jitter), max);
+}
+
+/* For how long a server waits for a leader. One after the other, so that two never stand at once: then nobody may win. */
 static int
 io_random(struct raft_io *rio, int min, int max)
 {
-    struct raftio *io = io_of(rio);
-    int            step = (max - min) * 15 / 100, jitter = MAX((max - min) / 10, 1);
+    return patience(io_of(rio), 0, min, max);
+}
 
-    return MIN(min + (int)MIN(rank_of(io->raft, io->log->sid), 5u) * step + (int)(rand_u64() % (uint64_t)jitter), max);
+/* libraft draws the time before it knows whom it follows. */
+void
+raftio_follow(struct raftio *io)
+{
+    struct raft *r = io->raft;
+    uint64_t     leader = r->state == RAFT_FOLLOWER ? r->follower_state.current_leader.id : 0;
+
+    if (leader != 0 && leader != io->follows)
+        r->follower_state.randomized_election_timeout =
+            (unsigned)patience(io, leader, (int)r->election_timeout, 2 * (int)r->election_timeout);
+    io->follows = leader;
 }
 
 static void

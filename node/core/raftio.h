@@ -49,6 +49,7 @@ struct raftio {
     raft_io_recv_cb recv;
     uint64_t        echo_from, echo_term, echo_stamp; /* the newest leader's message that was heeded */
     uint64_t        append_end; /* while an append is delivered: the last index that it speaks of; else 0 */
+    uint64_t        follows;      /* the leader that the patience of this follower was drawn for; 0 = none */
     uint64_t        disrupt_term; /* a leader handed over to this server in this term; 0 = never */
     struct raftio_ack {
         uint64_t sid, stamp;
@@ -65,6 +66,8 @@ void raftio_recv(struct raftio *io, const char *from_node, struct raftwire *w);
 void raftio_flush(struct raftio *io);
 /* A snapshot of this server's own failed: not again at once. */
 void raftio_snapshot_failed(struct raftio *io, int rc);
+/* A follower's time until it stands for election, by the leader that it has now. Each step. */
+void raftio_follow(struct raftio *io);
 /* A new term of leadership: nobody answered yet. */
 void raftio_lead(struct raftio *io);
 /* Until when a majority is bound to this leader, as lease_ns says; 0 = it is not; INT64_MAX = it is the only voter. */
