@@ -185,10 +185,19 @@ port_taken() {
     (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
 }
 
+# A node that was killed may hold its ports a little longer than its pid: the kernel ends its threads one by one.
+port_free() {
+    local deadline=$((SECONDS + 5))
+    while port_taken "$1"; do
+        [ -f "$2" ] && [ $SECONDS -lt $deadline ] || return 1
+        sleep 0.02
+    done
+}
+
 start_node() {
     local i=$1 d=$dir/$1 p args
     for p in $((port + i)) $((port + 1000 + i)) $((port + 2000 + i)); do
-        ! port_taken "$p" || die "port $p is taken by another program; choose others with --port"
+        port_free "$p" "$d/stderr" || die "port $p is taken by another program; choose others with --port"
     done
     args=("-role=$(role_of "$i")" "-config=$dir/ais.json" "-local_config=$d/ais_local.json")
     [ "$(role_of "$i")" = target ] || args+=("-ntargets=$targets")
