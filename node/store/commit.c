@@ -99,6 +99,14 @@ static const enum jop jops[COP_NOPS] = {
 };
 /* clang-format on */
 
+void
+entry_of_stub(const struct cjob *j, struct ientry *en)
+{
+    entry_of(j->old, en);
+    en->flags |= IENT_MOVED;
+    en->moved_under = j->moved_under;
+}
+
 /* The row of a moved-stub goes with the record: nothing else knows it after a kill. */
 static void
 record_stub(struct mpath *m, struct cjob *j, struct jrec *r)
@@ -106,8 +114,7 @@ record_stub(struct mpath *m, struct cjob *j, struct jrec *r)
     struct ientry en;
     struct sbuf   row;
 
-    entry_of(j->old, &en);
-    en.flags |= IENT_MOVED;
+    entry_of_stub(j, &en);
     sbuf_init(&row, 128 * KIB);
     ientry_encode(&en, &row);
     r->meta = sbuf_str(&row);

@@ -117,6 +117,8 @@ ientry_encode(const struct ientry *e, struct sbuf *b)
         put_blob(b, e->custom[i].k);
         put_blob(b, e->custom[i].v);
     }
+    if (e->flags & IENT_MOVED)
+        put_varint(b, e->moved_under);
 }
 
 int
@@ -146,6 +148,9 @@ ientry_decode(const void *p, size_t n, struct ientry *e)
     for (unsigned i = 0; i < e->ncustom; i++)
         if (!get_blob(&in, &e->custom[i].k) || !get_blob(&in, &e->custom[i].v))
             return -AIS_E_CORRUPT;
+    e->moved_under = 0;
+    if ((e->flags & IENT_MOVED) && in.n > 0 && !get_varint(&in, &e->moved_under)) /* of an older version: without */
+        return -AIS_E_CORRUPT;
     return in.n == 0 ? 0 : -AIS_E_CORRUPT;
 }
 
@@ -162,9 +167,15 @@ ientry_is_moved(struct str value)
 }
 
 bool
+ientry_is_passed(struct str value)
+{
+    return value.n >= 2 && value.p[0] == VAL_ENTRY && (value.p[1] & IENT_PASSED);
+}
+
+bool
 ientry_is_object(struct str value)
 {
-    return value.n >= 2 && value.p[0] == VAL_ENTRY && !(value.p[1] & (IENT_TOMB | IENT_PASSED));
+    return value.n >= 2 && value.p[0] == VAL_ENTRY && !(value.p[1] & (IENT_TOMB | IENT_MOVED | IENT_PASSED));
 }
 
 bool

@@ -29,6 +29,7 @@ struct ientry {
     struct gen   gen;
     struct str   version;
     uint32_t     copies;
+    uint64_t     moved_under; /* IENT_MOVED: the map that it was moved for */
     uint8_t      flags;
 #define IENT_CHUNKED 1u
 #define IENT_TOMB    2u /* deleted: kept for its generation */
@@ -43,7 +44,8 @@ void ientry_encode(const struct ientry *e, struct sbuf *out);
 int  ientry_decode(const void *p, size_t n, struct ientry *e); /* 0 or -AIS_E_CORRUPT */
 bool ientry_is_tomb(struct str value);                         /* without decoding the rest */
 bool ientry_is_moved(struct str value);
-bool ientry_is_object(struct str value); /* an object or moved-stub: what listings give */
+bool ientry_is_passed(struct str value);
+bool ientry_is_object(struct str value); /* none of the three */
 
 /* *fresh: it was empty or unusable and starts from nothing. dir is made. May block. */
 int  index_open(const char *dir, struct index **out, bool *fresh, struct err *e);

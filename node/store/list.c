@@ -34,9 +34,9 @@ struct list_cur {
     unsigned      n, cur;
     bool          began;
     bool          one;     /* of one mountpath only */
-    bool          all;     /* tombstones and passed rows are read, too: they say what other rows are worth */
-    bool          tombs;   /* tombstones of newer maps than this are given out, too */
-    uint64_t      tombs_after;
+    bool          all;     /* tombstones, stubs and passed rows are read, too: they say what other rows are worth */
+    bool          gens;    /* tombstones and stubs of newer maps than this are given out, too */
+    uint64_t      gone_after;
     unsigned      layout;  /* store.layout when the sources were opened */
     char          pos[OBJ_NAME_MAX + 8]; /* where it stands: */
     bool          after;   /* behind that name, or at it */
@@ -63,15 +63,16 @@ fetch_blocking(void *arg)
     f->rc = rows_scan(f->l->m->rows, f->c->bid, f->c->prefix, f->from, f->after, LIST_BATCH, &f->l->rows, &n, &f->l->more);
 }
 
-/* Is this row one to give out? */
+/* Is this row one to give out? Of what went away, only what did so since: a stub that outlived its rebalance says nothing any more. */
 static bool
 row_wanted(const struct list_cur *c, struct str value)
 {
     struct ientry en;
+    bool          tomb = ientry_is_tomb(value);
 
-    if (!ientry_is_tomb(value))
+    if (!tomb && !ientry_is_moved(value))
         return true;
-    return c->tombs && ientry_decode(value.p, value.n, &en) == 0 && en.gen.smap_ver > c->tombs_after;
+    return c->gens && ientry_decode(value.p, value.n, &en) == 0 && (tomb ? en.gen.smap_ver : en.moved_under) > c->gone_after;
 }
 
 /* Is it one to look at? */
@@ -80,7 +81,7 @@ row_counts(const struct list_cur *c, struct str value)
 {
     if (value.n == 0)
         return false;
-    return c->all || ientry_is_object(value) || (ientry_is_tomb(value) && row_wanted(c, value));
+    return c->all || (!ientry_is_passed(value) && row_wanted(c, value));
 }
 
 /* The next row of the batch that matters, if there is one: tombstones that are not wanted and rows that are gone are passed over. */
@@ -240,13 +241,13 @@ store_list_open(struct store *s, const struct bck *b, struct str prefix, struct 
 }
 
 int
-store_list_open_gens(struct store *s, const struct bck *b, unsigned mpath, struct str prefix, struct str after, uint64_t tombs_after,
+store_list_open_gens(struct store *s, const struct bck *b, unsigned mpath, struct str prefix, struct str after, uint64_t gone_after,
                      struct list_cur **out, struct err *e)
 {
     struct list_cur *c = cur_new(s, b, prefix, after);
 
-    c->tombs = true;
-    c->tombs_after = tombs_after;
+    c->gens = true;
+    c->gone_after = gone_after;
     return cur_start(c, mpath, out, e);
 }
 
@@ -411,8 +412,6 @@ store_bck_summary(struct store *s, const struct bck *b, struct str prefix, struc
     while ((rc = store_list_next(c, &l, e)) > 0) {
         if (++n % 4096 == 0)
             fiber_yield();
-        if (l->moved)
-            continue;
         out->objects++;
         out->bytes += l->size;
         out->on_disk += ALIGN_UP(l->size, (uint64_t)4096);

@@ -74,11 +74,11 @@ layout_write(const struct mpath *m, struct str text)
     return rc;
 }
 
-/* Entries of now. mp_mtx is held, or nobody else is there yet. */
+/* Entries of now, of the version that is. mp_mtx is held, or nobody else is there yet. */
 static void
 layout_make(struct store *s, struct layfile *l)
 {
-    l->version = atomic_fetch_add(&s->lay_version, 1) + 1;
+    l->version = atomic_load(&s->lay_version);
     l->scattered = atomic_load(&s->scattered);
     for (unsigned i = 0; i < s->n && l->n < LAY_MAX; i++) {
         const struct mpath *m = s->mpaths[i];
@@ -104,6 +104,7 @@ layout_save(struct store *s)
 
     pthread_mutex_lock(&s->lay_mtx);
     pthread_mutex_lock(&s->mp_mtx);
+    atomic_fetch_add(&s->lay_version, 1);
     layout_make(s, l);
     pthread_mutex_unlock(&s->mp_mtx);
     sbuf_init(&text, MIB);
@@ -188,19 +189,25 @@ layout_read(const char *mpath, struct layfile *l)
     return good;
 }
 
-/* The newest of all copies; version 0: none. */
-static void
+/* The newest of all copies; version 0: none. Tells how many are of that version. */
+static unsigned
 layout_find(const struct store_conf *c, struct layfile *newest)
 {
     struct layfile *l = xmalloc(sizeof(*l));
+    unsigned        n = 0;
 
     newest->version = 0;
     newest->n = 0;
     newest->scattered = false;
-    for (unsigned i = 0; i < c->npaths; i++)
-        if (layout_read(c->paths[i].path, l) && l->version > newest->version)
-            *newest = *l;
+    for (unsigned i = 0; i < c->npaths; i++) {
+        *l = (struct layfile){ .n = 0 };
+        if (!layout_read(c->paths[i].path, l) || l->version < newest->version)
+            continue;
+        n = l->version > newest->version ? 1 : n + 1;
+        *newest = *l;
+    }
     free(l);
+    return n;
 }
 
 static struct lay_entry *
@@ -297,15 +304,35 @@ entries_of(struct store *s, struct layfile *l, struct lay_entry *out)
     return n;
 }
 
+/* Is what all mountpaths say what is? */
+static bool
+layout_same(struct store *s, const struct layfile *said, unsigned copies)
+{
+    struct layfile *now = xcalloc(1, sizeof(*now));
+    struct sbuf     a, b;
+    bool            same;
+
+    sbuf_init(&a, MIB);
+    sbuf_init(&b, MIB);
+    layout_make(s, now);
+    layfile_encode(said, &a);
+    layfile_encode(now, &b);
+    same = copies == s->n && sbuf_ok(&a) && sbuf_ok(&b) && str_eq(sbuf_str(&a), sbuf_str(&b));
+    sbuf_fini(&a);
+    sbuf_fini(&b);
+    free(now);
+    return same;
+}
+
 int
 layout_open(struct store *s, struct err *e)
 {
     struct layfile   *l = xcalloc(1, sizeof(*l));
     struct lay_entry *all = xcalloc(MAX_MPATHS, sizeof(*all));
-    unsigned          n, left = 0, usable = 0;
+    unsigned          n, copies, left = 0, usable = 0;
     int               rc = 0;
 
-    layout_find(&s->conf, l);
+    copies = layout_find(&s->conf, l);
     atomic_store(&s->lay_version, l->version);
     atomic_store(&s->scattered, l->scattered);
     n = entries_of(s, l, all);
@@ -317,9 +344,9 @@ layout_open(struct store *s, struct err *e)
         usable += rc == 0 && mpath_readable(s->mpaths[s->n - 1]);
     }
     free(all);
-    free(l);
-    if (rc == 0)
+    if (rc == 0 && !layout_same(s, l, copies))
         rc = layout_save(s);
+    free(l);
     if (rc == 0 && atomic_load(&s->scattered))
         log_info("objects may lie on other mountpaths than they should: a resilver is due");
     return usable == 0 && rc == -AIS_E_IO ? 0 : rc;

@@ -808,8 +808,7 @@ moved_finish(struct cjob *j)
     struct ientry en;
 
     drop_parts(j, j->old, true);
-    entry_of(j->old, &en);
-    en.flags |= IENT_MOVED;
+    entry_of_stub(j, &en);
     atomic_store(&j->m->moved, true);
     return rows_put(j->m->rows, j->b->bid, j->name, &en);
 }

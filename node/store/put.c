@@ -355,9 +355,9 @@ obj_delete_if(struct store *s, const struct bck *b, struct str name, const struc
 }
 
 int
-obj_moved(struct store *s, const struct bck *b, struct str name, const struct gen *gen, struct err *e)
+obj_moved(struct store *s, const struct bck *b, struct str name, const struct gen *gen, uint64_t under, struct err *e)
 {
-    struct cjob j = { .op = COP_MOVED, .b = b, .name = name, .only = gen, .peer = true, .anywhere = true, .arg = s };
+    struct cjob j = { .op = COP_MOVED, .b = b, .name = name, .only = gen, .moved_under = under, .peer = true, .anywhere = true, .arg = s };
 
     if (atomic_load(&s->scattered)) /* where it lies: when a resilver takes it away meanwhile, it has changed */
         offload(find_blocking, &j);

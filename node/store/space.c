@@ -17,6 +17,12 @@
 
 #define CAP_TTL SEC_NS(1)
 
+uint64_t
+store_layout(const struct store *s)
+{
+    return atomic_load(&s->scattered) ? 0 : atomic_load(&s->lay_version);
+}
+
 const char *
 store_mpath_path(const struct store *s, unsigned mpath)
 {

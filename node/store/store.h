@@ -97,6 +97,9 @@ int                    obj_note_atime(struct store *s, const struct bck *b, stru
 /* Re-hash the content and compare (validate_warm_get). -AIS_E_CKSUM. */
 int                    obj_verify(struct obj *o, struct err *e);
 void                   obj_close(struct obj *o); /* NULL is fine. Does not park */
+/* The version of the layout file: it changes with the set of mountpaths and when a resilver has ended, not with a restart. 0: objects may
+ * lie where they should not, a resilver is due or at work. Does not park. */
+uint64_t               store_layout(const struct store *s);
 const char            *store_mpath_path(const struct store *s, unsigned mpath); /* does not park */
 
 /* --- writing --- */
@@ -116,12 +119,12 @@ int obj_delete(struct store *s, const struct bck *b, struct str name, struct err
 /* The same, unless the object has changed since it had that generation: -AIS_E_CONFLICT. */
 int obj_delete_if(struct store *s, const struct bck *b, struct str name, const struct gen *gen, struct err *e);
 /*
- * The same, for an object that another target has now: a moved-stub stays in the index, which listings give with `moved`, until it is
- * purged or the name gets an object or a tombstone here. Reading the name is -AIS_E_NOOBJ. 0 also when the stub is there already. Stubs
+ * The same, for an object that another target has now: a moved-stub stays in the index, which listings with generations give, until it
+ * is purged or the name gets an object or a tombstone here. under: the map for which it moved. Reading the name is -AIS_E_NOOBJ. 0 also when the stub is there already. Stubs
  * survive restarts; a rebuild of the index at the start (lost or damaged) loses them. What the receiver has only in its page cache is
  * lost when its power goes: in fast mode let it store_flush() before the source goes.
  */
-int obj_moved(struct store *s, const struct bck *b, struct str name, const struct gen *gen, struct err *e);
+int obj_moved(struct store *s, const struct bck *b, struct str name, const struct gen *gen, uint64_t under, struct err *e);
 /* Delete what is older than gen here, object or stub, and leave a tombstone of that generation. 0 when nothing older is here. */
 int obj_delete_older(struct store *s, const struct bck *b, struct str name, const struct gen *gen, struct err *e);
 /* A tombstone, also where no object is: gen, or with counter 0 the next one, which is then told. What is older here is deleted;
@@ -178,12 +181,13 @@ int  store_list_open(struct store *s, const struct bck *b, struct str prefix, st
 int  store_list_open_on(struct store *s, const struct bck *b, unsigned mpath, struct str prefix, struct str after,
                         struct list_cur **out, struct err *e);
 /*
- * The same with tombstones, of those mountpaths (LIST_ALL) or one: deletions under a map newer than tombs_after. For comparing
- * generations with those of other targets. Of a name that has rows on several mountpaths the newest one comes.
+ * The same with tombstones and moved-stubs, of those mountpaths (LIST_ALL) or one: what was deleted, or moved away, under a map newer
+ * than gone_after. For comparing generations with those of other targets. Of a name that has rows on several mountpaths the newest one
+ * comes.
  */
 #define LIST_ALL UINT32_MAX
 int  store_list_open_gens(struct store *s, const struct bck *b, unsigned mpath, struct str prefix, struct str after,
-                          uint64_t tombs_after, struct list_cur **out, struct err *e);
+                          uint64_t gone_after, struct list_cur **out, struct err *e);
 /* Next row: 1, 0 at the end, or an error. Moved-stubs come, too: who counts or shows objects passes them over. */
 int  store_list_next(struct list_cur *c, const struct lent **out, struct err *e);
 /* Continue at the first name >= key (forward only): skips virtual directories in O(log n). */

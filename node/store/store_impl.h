@@ -382,6 +382,7 @@ struct cjob {
     bool          replace;
     /* DELETE: of this generation only, NULL = any. MOVED: that one. TOMB: the tombstone's, counter 0 = the next */
     const struct gen *only;
+    uint64_t      moved_under; /* MOVED */
     bool          older;       /* TOMB: only where something older is */
     bool          peer;        /* no client's change */
     bool          anywhere;    /* also where HRW does not say */
@@ -420,6 +421,7 @@ int  commit_locked(struct cjob *j, struct err *e); /* with the name held; closes
 int  commit_fn(struct mpath *m, int (*fn)(struct cjob *j), void *arg); /* run fn on the committer */
 void commit_batch(void *ctx, struct wjobs *batch);
 void entry_of(const struct obj *o, struct ientry *en);
+void entry_of_stub(const struct cjob *j, struct ientry *en); /* of the old object of a COP_MOVED */
 struct gen gen_next(struct store *s);
 /* A local change's: newer than what it replaces (NULL: nothing), whoever gave that its generation. */
 struct gen gen_after(struct store *s, const struct gen *old);

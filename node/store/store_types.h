@@ -128,8 +128,9 @@ struct lent {
     struct gen   gen;
     uint32_t     copies;
     bool         chunked;
+    /* Not without store_list_open_gens: */
     bool         moved;  /* a moved-stub: the object is another target's now; all else as it was here */
-    bool         tomb;   /* deleted; only its name and generation count. Not without store_list_open_gens */
+    bool         tomb;   /* deleted; only its name and generation count */
     uint16_t     mpath;
 };
 

@@ -91,8 +91,6 @@ list_scan(struct lister *l, struct err *e)
         rc = store_list_next(l->cur, &le, e);
         if (rc <= 0)
             return rc;
-        if (le->moved && !l->gens) /* its owner tells of it */
-            continue;
         if (l->page.n >= l->ask->max || l->out.n > PAGE_BYTES_SOFT) {
             l->state.more = true;
             return 0;

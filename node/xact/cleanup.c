@@ -56,7 +56,7 @@ remove_empty(struct xact *x, struct overbcks *o, const struct bck *b, unsigned m
             rc = -AIS_E_CANCELED;
             break;
         }
-        if (l->moved || l->size > 0 || l->mtime_ns >= before)
+        if (l->size > 0 || l->mtime_ns >= before)
             continue;
         rc = obj_delete_if(o->n->store, b, l->name, &g, e);
         if (rc == 0)

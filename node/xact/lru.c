@@ -172,7 +172,7 @@ collect(struct xact *x, struct overbcks *o, const struct bck *b, unsigned mpath,
             rc = -AIS_E_CANCELED;
             break;
         }
-        if (!l->moved && l->atime_ns < before)
+        if (l->atime_ns < before)
             oldest_add(h, l->atime_ns, l->size, &l->gen, l->name);
     }
     store_list_close(c);

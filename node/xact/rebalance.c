@@ -6,7 +6,8 @@
  * mountpath scans the index in name order, in batches. Of each batch: objects that belong to others are sent, the receivers bring them to
  * stable storage, and only then the sources go, if they are still what was sent; a moved-stub stays in the index, so that listings miss
  * nothing. Deletions under maps that are not settled go to the owners, too, who may have an older object. What a peer refuses for the time
- * being is sent again. When a batch is done, the cursor is written: after a crash the lane goes on there.
+ * being is sent again. When a batch is done, the cursor is written: after a crash the lane goes on there. It never passes an object that
+ * was left behind, and it counts only while mountpaths are what they were when it was written: what is behind it is done.
  *
  * An object that cannot be read or stored is an error of the job; the others are moved, and the rebalance ends as aborted, so that the chain
  * of unsettled maps stays and no read becomes a false 404.
@@ -68,6 +69,7 @@ struct rjob {
     struct node     *n;
     struct rmd      *rmd;
     uint64_t         id;
+    uint64_t         layout; /* of the mountpaths, when this round began */
     unsigned         nbcks;
     struct xbck     *bcks; /* ascending by id */
     bool             fresh; /* cursors do not count */
@@ -80,7 +82,7 @@ struct rjob {
 /* --- cursors --- */
 
 struct cursor {
-    uint64_t id, bid;
+    uint64_t id, layout, bid;
     bool     done;
     char     name[OBJ_NAME_MAX + 1];
 };
@@ -102,15 +104,15 @@ cursor_load(struct rjob *j, unsigned mpath, struct cursor *c)
     uint32_t     members;
     size_t       n = 0;
 
-    *c = (struct cursor){ .id = j->id };
+    *c = (struct cursor){ .id = j->id, .layout = j->layout };
     cursor_path(j->n->store, mpath, path, sizeof(path));
-    if (j->fresh || disk_read_file(path, CURSOR_MAX, &text, &n) < 0)
+    if (j->fresh || j->layout == 0 || disk_read_file(path, CURSOR_MAX, &text, &n) < 0)
         return;
     in = (struct mp_in){ (unsigned char *)text, (unsigned char *)text + n };
-    if (mp_get_arr(&in, &members) < 0 || members != 5 || mp_get_u64(&in, &version) < 0 || version != 1 || mp_get_u64(&in, &c->id) < 0 ||
-        c->id != j->id || mp_get_u64(&in, &c->bid) < 0 || mp_get_bool(&in, &c->done) < 0 || mp_get_str(&in, &name) < 0 ||
+    if (mp_get_arr(&in, &members) < 0 || members != 6 || mp_get_u64(&in, &version) < 0 || version != 2 || mp_get_u64(&in, &c->id) < 0 ||
+        c->id != j->id || mp_get_u64(&in, &c->layout) < 0 || c->layout != j->layout || mp_get_u64(&in, &c->bid) < 0 || mp_get_bool(&in, &c->done) < 0 || mp_get_str(&in, &name) < 0 ||
         !str_copyz(name, c->name, sizeof(c->name)))
-        *c = (struct cursor){ .id = j->id };
+        *c = (struct cursor){ .id = j->id, .layout = j->layout };
     free(text);
 }
 
@@ -123,9 +125,10 @@ cursor_store(struct rjob *j, unsigned mpath, const struct cursor *c)
 
     cursor_path(j->n->store, mpath, path, sizeof(path));
     sbuf_init(&b, CURSOR_MAX);
-    mp_arr(&b, 5);
-    mp_u64(&b, 1);
+    mp_arr(&b, 6);
+    mp_u64(&b, 2);
     mp_u64(&b, c->id);
+    mp_u64(&b, c->layout);
     mp_u64(&b, c->bid);
     mp_bool(&b, c->done);
     mp_bin(&b, str_z(c->name));
@@ -153,6 +156,7 @@ struct lane {
     struct rjob       *j;
     unsigned           mpath;
     struct cursor      at;
+    bool               held;   /* something behind it was left: the cursor stays */
     int64_t            stored; /* when the cursor was */
 };
 
@@ -195,6 +199,7 @@ item_failed(struct batch *t, struct item *i, int rc, struct err *e)
     log_error("an object cannot be moved", { "bucket", LSTR(t->b->name) }, { "object", LSTR(i->name) }, { "error", LZ(e->text) });
     xact_err(t->x, rc, e);
     atomic_fetch_add(&j->errors, 1);
+    t->l->held = true;
     i->state = IT_DONE;
     return 0;
 }
@@ -206,8 +211,10 @@ item_gone(struct batch *t, struct item *i)
     struct gen     g;
     enum obj_state state;
 
-    if (obj_gen(t->l->j->n->store, t->b, i->name, &g, &state, NULL) == 0 && state == OBJ_NONE)
+    if (obj_gen(t->l->j->n->store, t->b, i->name, &g, &state, NULL) == 0 && state == OBJ_NONE) {
         atomic_fetch_add(&t->l->j->misplaced, 1);
+        t->l->held = true;
+    }
     i->state = IT_DONE;
 }
 
@@ -297,7 +304,7 @@ do_forget(struct batch *t, struct item *i, struct arena *a)
     (void)a;
     if (i->state != IT_SENT)
         return 0;
-    rc = obj_moved(t->l->j->n->store, t->b, i->name, &i->gen, &e);
+    rc = obj_moved(t->l->j->n->store, t->b, i->name, &i->gen, t->l->j->rmd->smap_ver, &e);
     if (rc == -AIS_E_CANCELED)
         return rc;
     i->state = IT_DONE;
@@ -475,8 +482,8 @@ batch_scan(struct batch *t, struct err *e)
     struct rjob     *j = t->l->j;
     struct list_cur *c;
     struct views     v;
-    uint64_t         tombs_after = rmd_unsettled(j->rmd, t->b) ? rmd_oldest(j->rmd, t->b) : UINT64_MAX;
-    int              rc = store_list_open_gens(j->n->store, t->b, t->l->mpath, j->rmd->prefix, str_z(t->last), tombs_after, &c, e);
+    uint64_t         gone_after = rmd_unsettled(j->rmd, t->b) ? rmd_oldest(j->rmd, t->b) : UINT64_MAX;
+    int              rc = store_list_open_gens(j->n->store, t->b, t->l->mpath, j->rmd->prefix, str_z(t->last), gone_after, &c, e);
 
     if (rc < 0)
         return rc;
@@ -486,6 +493,20 @@ batch_scan(struct batch *t, struct err *e)
     views_put(&v);
     store_list_close(c);
     return rc;
+}
+
+/* All up to that name is where it belongs, or the cursor stays. */
+static void
+lane_done(struct lane *l, uint64_t bid, const char *name)
+{
+    if (l->held)
+        return;
+    l->at.bid = bid;
+    str_copyz(str_z(name), l->at.name, sizeof(l->at.name));
+    if (clock_mono() - l->stored > CURSOR_NS) {
+        cursor_store(l->j, l->mpath, &l->at);
+        l->stored = clock_mono();
+    }
 }
 
 static int
@@ -504,12 +525,7 @@ lane_bucket(struct xact *x, struct lane *l, const struct bck *b, struct err *e)
         arena_reset(t->a);
         if (rc < 0)
             break;
-        l->at.bid = b->bid;
-        memcpy(l->at.name, t->last, sizeof(l->at.name));
-        if (clock_mono() - l->stored > CURSOR_NS) {
-            cursor_store(l->j, l->mpath, &l->at);
-            l->stored = clock_mono();
-        }
+        lane_done(l, b->bid, t->last);
         fiber_yield();
     }
     arena_free(t->a);
@@ -525,6 +541,7 @@ lane_run(struct xact *x, void *arg, struct err *e)
     int          rc = 0;
 
     cursor_load(j, l->mpath, &l->at);
+    l->held = j->layout == 0;
     if (l->at.done)
         return 0;
     l->stored = clock_mono();
@@ -535,7 +552,7 @@ lane_run(struct xact *x, void *arg, struct err *e)
     if (xact_aborted(x) && rc == 0)
         rc = -AIS_E_CANCELED;
     if (rc == 0)
-        l->at.done = true;
+        l->at.done = !l->held;
     else if (rc != -AIS_E_CANCELED)
         atomic_fetch_add(&j->errors, 1);
     cursor_store(j, l->mpath, &l->at);
@@ -739,8 +756,9 @@ job_rounds(struct xact *x, struct rjob *j, struct err *e)
             return rc;
         count_total(x, j);
         atomic_store(&j->misplaced, 0);
+        j->layout = store_layout(j->n->store);
         rc = all_lanes(x, j, e);
-        moving = atomic_load(&j->misplaced) > 0 || resilvering(j->n);
+        moving = atomic_load(&j->misplaced) > 0 || resilvering(j->n) || store_layout(j->n->store) != j->layout;
         if (rc < 0 || xact_aborted(x) || atomic_load(&j->errors) > 0 || !moving)
             return rc;
         /* Objects went from one mountpath to another while both were scanned, perhaps behind our backs. */
