@@ -445,6 +445,17 @@ op_reb_start(struct mset *m, const json_t *cmd, struct err *e)
     return 0;
 }
 
+/* {"op":"reb-settle"}: the cluster has started: what is due begins. */
+static int
+op_reb_settle(struct mset *m, const json_t *cmd, struct err *e)
+{
+    UNUSED(cmd);
+    UNUSED(e);
+    if (m->rmd->due)
+        mset_set_rmd(m, rmd_begin(m->rmd, m->smap->version, STR_NULL, STR_NULL, STR_NULL));
+    return 0;
+}
+
 /* What was to be moved off the nodes that leave is moved: except off those that left too late for this rebalance. */
 static void
 leaving_are_empty(struct mset *m)
@@ -746,6 +757,7 @@ static const struct {
     { "node-flags",      op_node_flags },
     { "node-maint",      op_node_maint },
     { "reb-start",       op_reb_start },
+    { "reb-settle",      op_reb_settle },
     { "reb-done",        op_reb_done },
     { "reb-abort",       op_reb_abort },
     { "node-dead",       op_node_dead },
@@ -870,19 +882,23 @@ somebody_waits(const struct smap *now)
 
 /*
  * "rebalance": true in any command that changes the map: targets that came get what is theirs now, and what those that leave have is
- * moved, by a rebalance that begins in the same entry. One that runs is replaced by it: it moves to a map that is no more.
+ * moved, by a rebalance that begins in the same entry. One that runs is replaced by it: it moves to a map that is no more. "due": true: not
+ * yet, the cluster is starting, and others will come; a map that does not lack anything needs none.
  */
 static void
 begin_rebalance(const struct mset *before, struct mset *m, const json_t *cmd)
 {
     const struct snode *came = newly_active(before->smap, m->smap);
-    bool                change = !same_owners(before->smap, m->smap);
+    bool                change = !same_owners(before->smap, m->smap), now = cmd_flag(cmd, "rebalance");
 
-    if (!cmd_flag(cmd, "rebalance") || !m->conf->rebalance.enabled || m->smap->nactive == 0)
+    if (!(now || (cmd_flag(cmd, "due") && m->rmd->nchain > 0)) || !m->conf->rebalance.enabled || m->smap->nactive == 0)
         return;
     if (somebody_waits(m->smap) ? !change && m->rmd->state == RMD_RUNNING : came == NULL || m->smap->nactive < 2)
         return;
-    mset_set_rmd(m, rmd_begin(m->rmd, m->smap->version, came != NULL ? str_z(came->id) : STR_NULL, STR_NULL, STR_NULL));
+    if (now)
+        mset_set_rmd(m, rmd_begin(m->rmd, m->smap->version, came != NULL ? str_z(came->id) : STR_NULL, STR_NULL, STR_NULL));
+    else if (!m->rmd->due)
+        mset_set_rmd(m, rmd_set_due(m->rmd));
 }
 
 int

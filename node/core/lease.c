@@ -41,6 +41,7 @@ struct lease {
     uint32_t         epoch;    /* recovery epoch that in_force is of */
     struct smap     *smap;     /* adopted here */
     struct rmd      *rmd;
+    TAILQ_HEAD(, lease_stay) stays; /* oldest map first */
     /* giver */
     bool             leads, fresh, hold; /* hold: nothing is granted before one lease's time has passed */
     int64_t          since;    /* when it began to lead */
@@ -54,6 +55,7 @@ lease_new(void)
     struct lease *l = xcalloc(1, sizeof(*l));
 
     MUST(pthread_mutex_init(&l->mtx, NULL));
+    TAILQ_INIT(&l->stays);
     return l;
 }
 
@@ -317,6 +319,54 @@ uint64_t
 lease_in_force(struct node *n)
 {
     return atomic_load_explicit(&n->lease->in_force, memory_order_relaxed);
+}
+
+bool
+lease_owns(struct node *n, const struct bck *b, struct str name)
+{
+    struct lease       *l = n->lease;
+    uint64_t            digest = bck_obj_digest(b, name);
+    const struct snode *owner;
+    bool                owns;
+
+    MUST(pthread_mutex_lock(&l->mtx));
+    owner = l->smap == NULL ? NULL : smap_hrw(l->smap, digest);
+    owns = owner != NULL && strcmp(owner->id, n->id) == 0;
+    MUST(pthread_mutex_unlock(&l->mtx));
+    return owns;
+}
+
+void
+lease_stay(struct node *n, struct lease_stay *s)
+{
+    struct lease *l = n->lease;
+
+    MUST(pthread_mutex_lock(&l->mtx));
+    s->smap_ver = l->smap == NULL ? 0 : l->smap->version;
+    TAILQ_INSERT_TAIL(&l->stays, s, link);
+    MUST(pthread_mutex_unlock(&l->mtx));
+}
+
+void
+lease_go(struct node *n, struct lease_stay *s)
+{
+    struct lease *l = n->lease;
+
+    MUST(pthread_mutex_lock(&l->mtx));
+    TAILQ_REMOVE(&l->stays, s, link);
+    MUST(pthread_mutex_unlock(&l->mtx));
+}
+
+uint64_t
+lease_oldest_stay(struct node *n)
+{
+    struct lease *l = n->lease;
+    uint64_t      v;
+
+    MUST(pthread_mutex_lock(&l->mtx));
+    v = TAILQ_EMPTY(&l->stays) ? UINT64_MAX : TAILQ_FIRST(&l->stays)->smap_ver;
+    MUST(pthread_mutex_unlock(&l->mtx));
+    return v;
 }
 
 /* --- the giver --- */

@@ -17,6 +17,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "base/err.h"
 #include "core/bck_types.h"
@@ -46,6 +47,22 @@ int lease_check_obj(struct node *n, const struct smap *m, const struct rmd *r, c
 int lease_may_commit(void *ctx, const struct bck *b, struct str name);
 /* The version of the map in force, as far as this node knows; 0 = none known. */
 uint64_t lease_in_force(struct node *n);
+/*
+ * Is it this target's by the newest map adopted here, in force or not? What loops see of a map (views) may come a moment later: what must
+ * agree between two fibers asks here. Any thread; does not park.
+ */
+bool lease_owns(struct node *n, const struct bck *b, struct str name);
+/*
+ * Work that relies on the newest map adopted here from its begin to its end; the caller's memory. lease_oldest_stay: the map of the oldest
+ * that goes on, UINT64_MAX: none does. Any thread; does not park.
+ */
+struct lease_stay {
+    TAILQ_ENTRY(lease_stay) link;
+    uint64_t smap_ver;
+};
+void     lease_stay(struct node *n, struct lease_stay *s);
+void     lease_go(struct node *n, struct lease_stay *s);
+uint64_t lease_oldest_stay(struct node *n);
 
 /* --- for core --- */
 struct lease *lease_new(void);

@@ -145,6 +145,13 @@ propose_told(struct node *n, struct sbuf *b, struct jw *w, uint64_t *reb, struct
 }
 
 /* --- membership --- */
+/* A target comes: a rebalance begins, or is due while the cluster is starting. */
+static void
+rebalance_flag(struct node *n, struct jw *w)
+{
+    jw_kbool(w, atomic_load(&n->flags) & NODE_CLUSTER_STARTED ? "rebalance" : "due", n->can_rebalance);
+}
+
 int
 meta_node_add(struct node *n, const struct snode *sn, uint64_t *reb, struct err *e)
 {
@@ -157,7 +164,7 @@ meta_node_add(struct node *n, const struct snode *sn, uint64_t *reb, struct err 
     if (sn->storage[0] != '\0')
         jw_kstrz(&w, "storage", sn->storage);
     jw_ku64(&w, "level", sn->level);
-    jw_kbool(&w, "rebalance", n->can_rebalance && (atomic_load(&n->flags) & NODE_CLUSTER_STARTED));
+    rebalance_flag(n, &w);
     if (reb != NULL)
         return propose_told(n, &b, &w, reb, e);
     return propose(n, &b, &w, e); /* the answer brings the node its map */
@@ -251,6 +258,16 @@ meta_reb_start(struct node *n, struct str bck, struct str prefix, uint64_t *reb,
 }
 
 int
+meta_reb_settle(struct node *n, struct err *e)
+{
+    struct sbuf b;
+    struct jw   w;
+
+    cmd_begin(&b, &w, "reb-settle");
+    return propose(n, &b, &w, e);
+}
+
+int
 meta_reb_end(struct node *n, uint64_t reb, bool aborted, struct err *e)
 {
     struct sbuf b;
@@ -269,8 +286,8 @@ meta_node_dead(struct node *n, struct str id, bool dead, struct err *e)
 
     cmd_begin(&b, &w, dead ? "node-dead" : "node-alive");
     jw_kstr(&w, "id", id);
-    if (!dead)
-        jw_kbool(&w, "rebalance", true); /* what it has may belong elsewhere by now, and what is its own lies elsewhere */
+    if (!dead) /* what it has may belong elsewhere by now, and what is its own lies elsewhere */
+        rebalance_flag(n, &w);
     return propose(n, &b, &w, e);
 }
 

@@ -57,6 +57,8 @@ int member_id_taken(struct node *n, const struct snode *sn, struct err *e);
 /* --- rebalance --- */
 /* An administrator starts one; bck: uname, prefix: "" = everything. *reb: it is "g<*reb>". 409 while one runs. */
 int meta_reb_start(struct node *n, struct str bck, struct str prefix, uint64_t *reb, struct err *e);
+/* The cluster has started: one that is due begins. */
+int meta_reb_settle(struct node *n, struct err *e);
 /* All that take part have finished, or it was given up. One that has ended already is no error. */
 int meta_reb_end(struct node *n, uint64_t reb, bool aborted, struct err *e);
 

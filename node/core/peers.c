@@ -671,13 +671,11 @@ verdict(struct node *n, char id[NODE_ID_MAX + 1], bool *dead)
 
 /* All nodes are able to do more than the cluster does: from now on it does. */
 static void
-raise_level(struct node *n)
+raise_level(struct node *n, const struct mset *cur)
 {
-    struct mset *cur = member_cur(n);
-    unsigned     all = smap_common_level(cur->smap), now = cur->smap->level;
-    struct err   e;
+    unsigned   all = smap_common_level(cur->smap), now = cur->smap->level;
+    struct err e;
 
-    mset_put(cur);
     if (all <= now)
         return;
     err_clear(&e);
@@ -685,6 +683,20 @@ raise_level(struct node *n)
         log_info("all nodes have a higher feature level: the cluster goes there", { "level", LU64(all) }, { "was", LU64(now) });
     else
         log_warn("feature level cannot be raised", { "error", LZ(e.text) });
+}
+
+/* What waited for the cluster's start. */
+static void
+when_started(struct node *n)
+{
+    struct mset *cur = member_cur(n);
+    struct err   e;
+
+    err_clear(&e);
+    raise_level(n, cur);
+    if (cur->rmd->due && meta_reb_settle(n, &e) < 0)
+        log_warn("the rebalance that is due cannot begin", { "error", LZ(e.text) });
+    mset_put(cur);
 }
 
 /* Fiber. Only who leads may judge, and nobody is dead before the cluster has started: that takes those who were dead and are back. */
@@ -699,7 +711,7 @@ peers_judge(void *arg)
     while (!member_stopping(n)) {
         member_nap(n, TICK);
         if ((atomic_load(&n->flags) & NODE_CLUSTER_STARTED) && !member_stopping(n) && node_may_grant(n))
-            raise_level(n);
+            when_started(n);
         while (!member_stopping(n) && node_may_grant(n) && verdict(n, id, &dead)) {
             err_clear(&e);
             if (meta_node_dead(n, str_z(id), dead, &e) == 0)

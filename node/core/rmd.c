@@ -247,6 +247,7 @@ rmd_begin(const struct rmd *r, uint64_t smap_ver, struct str joined, struct str 
     c->reb_id = c->version;
     c->state = RMD_RUNNING;
     c->smap_ver = smap_ver;
+    c->due = false;
     c->njoined = joined.n > 0;
     c->joined = xrealloc(c->joined, 2 * sizeof(*c->joined));
     if (joined.n > 0)
@@ -255,6 +256,15 @@ rmd_begin(const struct rmd *r, uint64_t smap_ver, struct str joined, struct str 
     str_drop(&c->prefix);
     str_take_copy(&c->bck, bck);
     str_take_copy(&c->prefix, prefix);
+    return c;
+}
+
+struct rmd *
+rmd_set_due(const struct rmd *r)
+{
+    struct rmd *c = copy_with_room(r, 0);
+
+    c->due = true;
     return c;
 }
 
@@ -313,6 +323,8 @@ ext_json(const struct rmd *r, struct jw *w)
     jw_ku64(w, "reb", r->reb_id);
     jw_kstrz(w, "state", state_name[r->state]);
     jw_ku64(w, "smap", r->smap_ver);
+    if (r->due)
+        jw_kbool(w, "due", true);
     if (r->bck.n > 0)
         jw_kstr(w, "bck", r->bck);
     if (r->prefix.n > 0)
@@ -329,7 +341,7 @@ void
 rmd_json(const struct rmd *r, struct jw *w)
 {
     jw_obj(w);
-    if (r->smap_ver > 0 || r->nchain > 0) {
+    if (r->smap_ver > 0 || r->nchain > 0 || r->due) {
         jw_key(w, "ext");
         ext_json(r, w);
     }
@@ -404,6 +416,7 @@ ext_from_json(const json_t *ext, struct rmd *r)
         json_text(ext, "prefix").n > RMD_PREFIX_MAX)
         return false;
     r->state = (enum rmd_state)s;
+    r->due = json_is_true(json_object_get(ext, "due"));
     str_take_copy(&r->bck, json_text(ext, "bck"));
     str_take_copy(&r->prefix, json_text(ext, "prefix"));
     r->chain = xcalloc(n + 1, sizeof(*r->chain));

@@ -47,6 +47,7 @@ struct rmd {
     char           (*joined)[NODE_ID_MAX + 1];
     enum rmd_state   state;
     uint64_t         smap_ver;       /* the map that this rebalance moves objects to */
+    bool             due;            /* another is to begin when the cluster has started: targets came back while it had not */
     struct str       bck;            /* scope, as "provider/@uuid#ns/bucket"; "" = all */
     struct str       prefix;
     unsigned         nchain;         /* newest first */
@@ -90,6 +91,8 @@ uint64_t rmd_oldest(const struct rmd *r, const struct bck *b);
 struct rmd *rmd_push(const struct rmd *r, const struct smap *old, uint64_t bmd_ver);
 /* The next rebalance, running, towards that map; joined: who is new, NULL = nobody. bck, prefix: scope, "" = all. */
 struct rmd *rmd_begin(const struct rmd *r, uint64_t smap_ver, struct str joined, struct str bck, struct str prefix);
+/* One is due. */
+struct rmd *rmd_set_due(const struct rmd *r);
 /*
  * The rebalance ended. If it was of everything (no scope) and not aborted, what it settled leaves the chain: the maps before the one it
  * moved to, except those with a target that did not take part: one that `now` has as dead. Targets that are not in `now` at all were

@@ -171,16 +171,29 @@ static int
 leave(const struct store_conf *c, const struct bck *b, struct str name, int64_t *patience)
 {
     struct timespec nap = { .tv_nsec = LEAVE_NAP };
-    int             rc = c->may_commit(c->may_commit_ctx, b, name);
+    int             rc = c->may_commit == NULL ? 0 : c->may_commit(c->may_ctx, b, name);
 
     for (; rc == -AIS_E_UNAVAIL && *patience > 0; *patience -= LEAVE_NAP) {
         (void)nanosleep(&nap, NULL);
-        rc = c->may_commit(c->may_commit_ctx, b, name);
+        rc = c->may_commit(c->may_ctx, b, name);
     }
     return rc;
 }
 
-/* May the clients' changes of the group become visible? As late as can be, but before the journal has them. */
+static int
+leave_for(const struct store_conf *c, const struct cjob *j, int64_t *patience)
+{
+    int rc;
+
+    if (j->op == COP_MOVED)
+        return c->may_move == NULL ? 0 : c->may_move(c->may_ctx, j->b, j->name);
+    if (j->peer || (j->attrs != NULL && j->attrs->from_peer))
+        return 0;
+    rc = leave(c, j->b, j->name, patience);
+    return rc == 0 && j->op == COP_MOVE ? leave(c, j->b, j->to, patience) : rc;
+}
+
+/* May the changes of the group become visible? As late as can be, but before the journal has them. */
 static void
 ask_leave(struct mpath *m, struct wjobs *batch)
 {
@@ -188,17 +201,13 @@ ask_leave(struct mpath *m, struct wjobs *batch)
     struct wjob             *w;
     int64_t                  patience = LEAVE_WAIT;
 
-    if (c->may_commit == NULL)
-        return;
     STAILQ_FOREACH(w, batch, link)
     {
         struct cjob *j = CONTAINER_OF(w, struct cjob, w);
 
-        if (!j->ready || j->noop || j->op == COP_FN || j->peer || (j->attrs != NULL && j->attrs->from_peer))
+        if (!j->ready || j->noop || j->op == COP_FN)
             continue;
-        j->rc = leave(c, j->b, j->name, &patience);
-        if (j->rc == 0 && j->op == COP_MOVE)
-            j->rc = leave(c, j->b, j->to, &patience);
+        j->rc = leave_for(c, j, &patience);
         if (j->rc == 0)
             continue;
         j->rc = err_set(&j->e, -j->rc, "%.*s: %s", STR_FMT(j->name), err_text(j->rc));

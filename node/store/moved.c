@@ -54,6 +54,19 @@ obj_gen(struct store *s, const struct bck *b, struct str name, struct gen *gen, 
     return 0;
 }
 
+int
+obj_gen_settled(struct store *s, const struct bck *b, struct str name, struct gen *gen, enum obj_state *state, struct err *e)
+{
+    struct nhold h;
+    int          rc = nlock(&s->names, b->bid, name, false, &h);
+
+    if (rc < 0)
+        return err_set(e, -rc, "%.*s: %s", STR_FMT(name), err_text(rc));
+    rc = obj_gen(s, b, name, gen, state, e);
+    nunlock(&s->names, &h);
+    return rc;
+}
+
 void
 store_tomb_hold(struct store *s, bool hold)
 {

@@ -38,7 +38,10 @@ struct store_conf {
     /* Asked by the committer for each change of a client (no transfer, nothing of the store's own) right before it becomes visible. An
      * error refuses it: nothing has changed; for -AIS_E_UNAVAIL it is asked again for a moment. Must not block. NULL = everything is allowed. */
     int       (*may_commit)(void *ctx, const struct bck *b, struct str name);
-    void       *may_commit_ctx;
+    /* The same for obj_moved: may the source go? It may not when the object belongs here after all: whoever asked for it in the meantime
+     * was told that it is here. */
+    int       (*may_move)(void *ctx, const struct bck *b, struct str name);
+    void       *may_ctx;
 };
 
 /*
@@ -132,6 +135,8 @@ int obj_delete_older(struct store *s, const struct bck *b, struct str name, cons
 int obj_tomb(struct store *s, const struct bck *b, struct str name, struct gen *gen, struct err *e);
 /* What is known of the name, by the index: at most one look-up, no file is opened. *gen: zero for OBJ_NONE. */
 int obj_gen(struct store *s, const struct bck *b, struct str name, struct gen *gen, enum obj_state *state, struct err *e);
+/* The same when no change of the name is under way: what it tells stays true until the next change, which asks for leave after that. */
+int obj_gen_settled(struct store *s, const struct bck *b, struct str name, struct gen *gen, enum obj_state *state, struct err *e);
 /* Drop the moved-stubs of a bucket, or (NULL) of all: the rebalance is over. On stable storage when it returns. */
 int store_moved_purge(struct store *s, const struct bck *b, struct err *e);
 /* While held, tombstones are kept whatever their age. Not persistent. Any thread; does not park. */

@@ -61,7 +61,8 @@ store_conf_new(struct node *n)
     c->run = n->run;
     c->node_id = n->id;
     c->may_commit = lease_may_commit;
-    c->may_commit_ctx = n;
+    c->may_move = move_may_go;
+    c->may_ctx = n;
     c->start_with_lost_mpath = n->start_with_lost_mpath;
     c->npaths = lc->nfspaths;
     c->allow_shared_fs = n->testing;

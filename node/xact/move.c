@@ -11,6 +11,7 @@
 #include "base/util.h"
 #include "codec/mp.h"
 #include "codec/url.h"
+#include "core/lease.h"
 #include "core/smap.h"
 #include "core/strm.h"
 #include "xact/xact.h"
@@ -188,18 +189,10 @@ move_head_decode(struct str s, struct move_head *h)
 
 /* --- taking in --- */
 
-bool
-move_is_mine(struct node *n, const struct bck *b, struct str name)
+int
+move_may_go(void *ctx, const struct bck *b, struct str name)
 {
-    const struct snode *owner;
-    struct views        v;
-    bool                mine;
-
-    views_get(n, &v);
-    owner = smap_hrw(v.smap, bck_obj_digest(b, name));
-    mine = owner != NULL && strcmp(owner->id, n->id) == 0;
-    views_put(&v);
-    return mine;
+    return lease_owns(ctx, b, name) ? -AIS_E_CONFLICT : 0;
 }
 
 struct intake {
@@ -304,14 +297,17 @@ count_in(struct node *n, uint64_t size)
     xact_put(x);
 }
 
-/* Is what is here as new? */
+/*
+ * Is what is here as new? A move away that is under way is waited for; one that comes later asks whose the object is, and learns that it is
+ * this target's.
+ */
 static bool
 have_it(struct node *n, const struct bck *b, const struct move *m)
 {
     enum obj_state state;
     struct gen     g;
 
-    return obj_gen(n->store, b, m->name, &g, &state, NULL) == 0 && (state == OBJ_HERE || state == OBJ_TOMB) && gen_order(&g, &m->gen) >= 0;
+    return obj_gen_settled(n->store, b, m->name, &g, &state, NULL) == 0 && (state == OBJ_HERE || state == OBJ_TOMB) && gen_order(&g, &m->gen) >= 0;
 }
 
 static int
@@ -320,32 +316,43 @@ not_mine(struct node *n, const struct move *m, struct err *e)
     return err_set(e, AIS_E_UNAVAIL, "%s: %.*s is not this target's, please try again", n->name, STR_FMT(m->name));
 }
 
+/* 0: it is here now; 1: it was. */
+static int
+receive(struct intake *in)
+{
+    int rc;
+
+    if (have_it(in->n, in->b, in->m))
+        return 1;
+    in->cap = (size_t)MAX(MIN(in->m->size, (uint64_t)BUF_MAX), (uint64_t)1);
+    in->buf = malloc(in->cap);
+    rc = in->buf == NULL ? err_set(in->e, AIS_E_NOMEM, "no memory to take in an object") : take(in);
+    free(in->buf);
+    if (rc == -AIS_E_CONFLICT) {
+        err_clear(in->e);
+        return 1;
+    }
+    return rc;
+}
+
 int
 move_receive(struct node *n, const struct bck *b, const struct move *m, move_read_f *rd, void *ctx, struct err *e)
 {
-    struct intake in = { .n = n, .b = b, .m = m, .rd = rd, .ctx = ctx, .e = e };
-    int           rc;
+    struct intake     in = { .n = n, .b = b, .m = m, .rd = rd, .ctx = ctx, .e = e };
+    struct lease_stay stay;
+    int               rc;
 
     in.a = (struct put_attrs){ .length = (int64_t)m->size, .expect = m->cksum,  .version = m->version,   .atime_ns = m->atime_ns,
                                .mtime_ns = m->mtime_ns,    .custom = m->custom, .ncustom = m->ncustom, .from_peer = true,
                                .gen = m->gen };
     if (m->bid != b->bid)
         return err_nobck(e, b);
-    if (!move_is_mine(n, b, m->name))
-        return not_mine(n, m, e);
-    if (have_it(n, b, m))
-        return 1;
-    in.cap = (size_t)MAX(MIN(m->size, (uint64_t)BUF_MAX), (uint64_t)1);
-    in.buf = malloc(in.cap);
-    rc = in.buf == NULL ? err_set(e, AIS_E_NOMEM, "no memory to take in an object") : take(&in);
-    free(in.buf);
+    lease_stay(n, &stay);
+    rc = lease_owns(n, b, m->name) ? receive(&in) : not_mine(n, m, e);
     /* A map that came meanwhile may have asked here in vain: the sender must not let go of it. */
-    if ((rc == 0 || rc == -AIS_E_CONFLICT) && !move_is_mine(n, b, m->name))
-        return not_mine(n, m, e);
-    if (rc == -AIS_E_CONFLICT) {
-        err_clear(e);
-        return 1;
-    }
+    if (rc >= 0 && !lease_owns(n, b, m->name))
+        rc = not_mine(n, m, e);
+    lease_go(n, &stay);
     if (rc == 0)
         count_in(n, m->size);
     return rc;

@@ -59,8 +59,8 @@ int  gen_order(const struct gen *a, const struct gen *b); /* < 0, 0, > 0 */
 
 /* "/v1/objects/" or another prefix, bucket, name and the bucket's identity as a request target; {NULL,0} without memory. */
 struct str obj_path(struct arena *a, const char *prefix, const struct bck *b, struct str name);
-/* Is this target the owner by the newest map it knows? */
-bool move_is_mine(struct node *n, const struct bck *b, struct str name);
+/* For the store, ctx is the struct node: -AIS_E_CONFLICT while the object belongs here, so that the source of a move may not go. */
+int move_may_go(void *ctx, const struct bck *b, struct str name);
 
 /*
  * Take an object in; the content comes from rd. 0: it is here now; 1: something as new or newer was here already. -AIS_E_UNAVAIL: this

@@ -2,12 +2,13 @@
 /*
  * The rebalance job of a target.
  *
- * It begins when the map it moves to is in force: from then on no target commits a client's change of what it does not own. One lane for each
- * mountpath scans the index in name order, in batches. Of each batch: objects that belong to others are sent, the receivers bring them to
- * stable storage, and only then the sources go, if they are still what was sent; a moved-stub stays in the index, so that listings miss
- * nothing. Deletions under maps that are not settled go to the owners, too, who may have an older object. What a peer refuses for the time
- * being is sent again. When a batch is done, the cursor is written: after a crash the lane goes on there. It never passes an object that
- * was left behind, and it counts only while mountpaths are what they were when it was written: what is behind it is done.
+ * It begins when the map it moves to is in force (from then on no target commits a client's change of what it does not own) and what other
+ * targets sent here under older maps has come. One lane for each mountpath scans the index in name order, in batches. Of each batch: objects
+ * that belong to others are sent, the receivers bring them to stable storage, and only then the sources go, if they are still what was sent
+ * and do not belong here again by a newer map; a moved-stub stays in the index, so that listings miss nothing. Deletions under maps that are
+ * not settled go to the owners, too, who may have an older object. What a peer refuses for the time being is sent again. When a batch is
+ * done, the cursor is written: after a crash the lane goes on there. It never passes an object that was left behind, and it counts only while
+ * mountpaths are what they were when it was written: what is behind it is done.
  *
  * An object that cannot be read or stored is an error of the job; the others are moved, and the rebalance ends as aborted, so that the chain
  * of unsettled maps stays and no read becomes a false 404.
@@ -683,13 +684,13 @@ resilvering(struct node *n)
     return x != NULL;
 }
 
-/* Until the map is in force, and mountpaths are at rest. */
+/* Until the map is in force, what came in under older ones is here, and mountpaths are at rest. */
 static int
 wait_ready(struct xact *x, struct rjob *j)
 {
     int rc = 0;
 
-    while (rc == 0 && (lease_in_force(j->n) < j->rmd->smap_ver || resilvering(j->n)))
+    while (rc == 0 && (lease_in_force(j->n) < j->rmd->smap_ver || lease_oldest_stay(j->n) < j->rmd->smap_ver || resilvering(j->n)))
         rc = xact_sleep(x, NAP_MIN);
     return rc;
 }
@@ -905,7 +906,7 @@ watch_once(struct reb *r)
     store_tomb_hold(r->n->store, m->nchain > 0);
     if (m->state == RMD_RUNNING) {
         r->over_at = now;
-        if (atomic_load(&r->n->flags) & NODE_NODE_STARTED)
+        if (atomic_load(&r->n->flags) & NODE_CLUSTER_STARTED) /* before that, owners have still to come */
             while_running(r, m, now);
     } else {
         while_not(r, m, now);

@@ -569,6 +569,48 @@ without_leave_no_change_of_a_client_becomes_visible(void **state)
     }
 }
 
+/* --- whose is it now? --- */
+
+static _Atomic bool mine;
+
+static int
+may_move(void *ctx, const struct bck *b, struct str name)
+{
+    UNUSED(ctx);
+    assert_int_equal(bk.bid, b->bid);
+    assert_true(str_eqz(name, "k"));
+    return atomic_load(&mine) ? -AIS_E_CONFLICT : 0;
+}
+
+static void
+comes_back(void)
+{
+    struct gen     g = { .epoch = 1, .term = 1, .smap_ver = 2, .counter = 3 }, now;
+    struct err     e = { .code = 0 };
+    enum obj_state state;
+
+    assert_int_equal(0, arrives("k", "content", g));
+    atomic_store(&mine, true);
+    assert_int_equal(-AIS_E_CONFLICT, moved("k", g));
+    expect("k", "content");
+    assert_int_equal(0, obj_gen_settled(st, &bk, STR_LIT("k"), &now, &state, &e));
+    assert_int_equal(OBJ_HERE, state);
+    atomic_store(&mine, false);
+    assert_int_equal(0, moved("k", g));
+    assert_int_equal(0, obj_gen_settled(st, &bk, STR_LIT("k"), &now, &state, &e));
+    assert_int_equal(OBJ_MOVED, state);
+}
+
+static void
+the_source_of_a_move_stays_when_it_belongs_here_again(void **state)
+{
+    UNUSED(state);
+    close_store();
+    conf.may_move = may_move;
+    open_store();
+    on_fiber(comes_back);
+}
+
 int
 main(void)
 {
@@ -586,6 +628,7 @@ main(void)
         T(one_mountpath_can_be_scanned_from_a_name_on),
         T(deletions_under_newer_maps_are_listed_where_generations_count),
         T(without_leave_no_change_of_a_client_becomes_visible),
+        T(the_source_of_a_move_stays_when_it_belongs_here_again),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
