@@ -620,6 +620,38 @@ prepare(struct raftio *io, struct raftwire *w)
     return io->broken == 0;
 }
 
+static struct raft_server *
+itself(struct raft *r, uint64_t sid)
+{
+    for (unsigned i = 0; i < r->configuration.n; i++)
+        if (r->configuration.servers[i].id == sid)
+            return &r->configuration.servers[i];
+    return NULL;
+}
+
+/*
+ * A request for a vote. libraft lets a server vote only when its own log says that it is a voter. The entry that makes it one may not have
+ * come yet, and whoever wrote it counts it already and cannot be elected without its vote: then nobody ever would be. Such a server does
+ * not notice either that its leader has gone. A vote changes nothing about configurations.
+ */
+static void
+hear_candidate(struct raftio *io, struct raft_message *m)
+{
+    struct raft        *r = io->raft;
+    struct raft_server *self = itself(r, io->log->sid);
+    int                 role = self == NULL ? RAFT_VOTER : self->role;
+
+    if (role == RAFT_VOTER) {
+        io->recv(&io->io, m);
+        return;
+    }
+    if (r->state == RAFT_FOLLOWER && io_time(&io->io) - r->election_timer_start >= r->election_timeout)
+        r->follower_state.current_leader.id = 0;
+    self->role = RAFT_VOTER;
+    io->recv(&io->io, m);
+    self->role = role;
+}
+
 void
 raftio_recv(struct raftio *io, const char *from_node, struct raftwire *w)
 {
@@ -633,7 +665,10 @@ raftio_recv(struct raftio *io, const char *from_node, struct raftwire *w)
     snprintf(addr, sizeof(addr), "v:%s", from_node);
     w->m.server_id = w->from;
     w->m.server_address = addr;
-    io->recv(&io->io, &w->m);
+    if (w->m.type == RAFT_IO_REQUEST_VOTE)
+        hear_candidate(io, &w->m);
+    else
+        io->recv(&io->io, &w->m);
     io->append_end = 0;
 }
 

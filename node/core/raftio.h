@@ -17,6 +17,7 @@
  *    put another one at the same index in the same term;
  *  - configurations that are rolled back are looked up here: libraft forgets them with a snapshot and at a restart;
  *  - one that was not committed yet when a snapshot came does not block later ones for good;
+ *  - a server that is a voter by an entry that it does not have yet votes all the same;
  *  - a group of one is elected in a new term at every start;
  *  - an entry of a higher term where a snapshot ends is not the snapshot's.
  *

@@ -823,6 +823,46 @@ a_wiped_voter_is_a_new_server(void **state)
     rig_free();
 }
 
+/* Does a server vote, as this one knows it? */
+static bool
+knows_voter(const struct host *h, uint64_t sid)
+{
+    const struct raft_configuration *c = &h->c->raft.configuration;
+
+    for (unsigned i = 0; i < c->n; i++)
+        if (c->servers[i].id == sid)
+            return c->servers[i].role == RAFT_VOTER;
+    return false;
+}
+
+/* The leader has written that the other is a voter, and goes before it could tell. Without that one it cannot come back. */
+static void
+a_voter_that_does_not_know_it_votes(void **state)
+{
+    struct host *l, *h;
+
+    (void)state;
+    rig_new(8, 2, -1);
+    UNTIL(leader() != NULL, SEC_NS(2));
+    l = leader();
+    h = &rig->host[(l - rig->host + 1) % 2];
+    for (unsigned i = 0; i < 100000 && !knows_voter(l, h->sid); i++)
+        pass(20000);
+    assert_true(knows_voter(l, h->sid));
+    assert_false(knows_voter(h, h->sid));
+    isolate(0, true, true);
+    pass(SEC_NS(3)); /* what was on its way is lost */
+    host_down(l);
+    host_up(l, false);
+    assert_true(knows_voter(l, h->sid));
+    assert_false(knows_voter(h, h->sid));
+    heal();
+    UNTIL(leader() != NULL, SEC_NS(6));
+    work(SEC_NS(2));
+    UNTIL(voters() == 2 && all_equal(), SEC_NS(5));
+    rig_free();
+}
+
 static int
 renew(struct host *h, struct str state, uint32_t epoch)
 {
@@ -1086,6 +1126,7 @@ main(void)
         cmocka_unit_test(leadership_is_handed_over_when_asked),
         cmocka_unit_test(a_witness_votes_and_never_leads),
         cmocka_unit_test(a_wiped_voter_is_a_new_server),
+        cmocka_unit_test(a_voter_that_does_not_know_it_votes),
         cmocka_unit_test(a_lost_majority_is_recovered_in_a_new_epoch),
         cmocka_unit_test(whatever_happens_what_was_answered_is_there),
     };
