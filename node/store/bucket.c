@@ -263,7 +263,7 @@ adopt_on(struct mpath *m, struct bck_job *j)
     rc = recover_bck(m, j->b);
     if (rc < 0)
         return err_set(j->e, -rc, "journal of %s: %s", m->path, err_text(rc));
-    if (!known || recover_has_gap(m))
+    if (!known || recover_is_blind(m, j->b))
         rc = rebuild_bck(m, j->b, known ? REBUILD_CHECK : REBUILD_ANEW, &n, j->e);
     sweep_work(m, j->b);
     if (rc == 0)

@@ -433,12 +433,15 @@ boot_id(char out[64])
     (void)read_line("/proc/sys/kernel/random/boot_id", out, 64);
 }
 
-/* Written beside and renamed: a half-written state would be taken for none. */
+/*
+ * Written beside and renamed: a half-written state would be taken for none. The name is flushed too: when the power fails right after the
+ * start, an old "closed" would say that there is nothing to verify.
+ */
 static int
 write_state(struct mpath *m, const char *state)
 {
     char           path[512], tmp[520], boot[64], line[128];
-    auto_close int fd = -1;
+    auto_close int fd = -1, dir = -1;
     int            n;
 
     boot_id(boot);
@@ -447,6 +450,9 @@ write_state(struct mpath *m, const char *state)
     n = snprintf(line, sizeof(line), "%s %s\n", state, boot);
     fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (fd < 0 || write(fd, line, (size_t)n) != n || fsync(fd) < 0 || rename(tmp, path) < 0)
+        return err_from_errno(errno);
+    dir = open(m->store_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir < 0 || fsync(dir) < 0)
         return err_from_errno(errno);
     return 0;
 }

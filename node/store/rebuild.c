@@ -326,7 +326,7 @@ rebuild_bck(struct mpath *m, const struct bck *b, enum rebuild_how how, uint64_t
     rb->how = how;
     rb->base = (size_t)n + 1;
     sbuf_init(&rb->names, 4 * MIB);
-    if (recover_has_gap(m))
+    if (how == REBUILD_CHECK || recover_has_gap(m))
         rb->rc = verify_since(rb);
     if (rb->rc == 0 && how == REBUILD_ANEW)
         rb->rc = checkpoint_call(m, forget_rows, arg);

@@ -459,6 +459,16 @@ recover_has_gap(const struct mpath *m)
     return m->redo != NULL && m->redo->gap;
 }
 
+/*
+ * In fast mode nothing is flushed before names change: after a power cut the last groups, or all, may be missing without a trace, though
+ * the files that they told of have their names. Durable buckets have the record on the disk before anything else happens.
+ */
+bool
+recover_is_blind(const struct mpath *m, const struct bck *b)
+{
+    return recover_has_gap(m) || (m->unclean && !b->durable);
+}
+
 /* A predecessor that was found by its name. */
 struct prev {
     struct gen gen;

@@ -307,7 +307,7 @@ void trash_sweep(struct store *s);
 /* Rows follow the files. */
 enum rebuild_how {
     REBUILD_ANEW,   /* at the start, on the committer, all at once: the rows that there are go */
-    REBUILD_CHECK,  /* at the start: they stay where their files are */
+    REBUILD_CHECK,  /* at the start: they stay where their files are, and what is newer than the last checkpoint is verified */
     REBUILD_IN_USE, /* later, on a thread that may block, in pieces */
 };
 int rebuild_bck(struct mpath *m, const struct bck *b, enum rebuild_how how, uint64_t *objects, struct err *e);
@@ -456,6 +456,7 @@ void checkpoint_fini(struct mpath *m);
 /* --- recover.c --- */
 /* A file that the journal may have said something about: as it was written, else its newest predecessor that is whole, else nothing. */
 int  recover_file(struct mpath *m, const struct bck *b, struct str name, int64_t since); /* unless it is older than that */
+bool recover_is_blind(const struct mpath *m, const struct bck *b); /* files may have changed that no record tells of. After recover_bck */
 bool recover_has_gap(const struct mpath *m); /* blocks of the journal are missing. After recover_bck */
 int  recover_bck(struct mpath *m, const struct bck *b); /* after a kill or a power cut. Committer, seg_mtx held */
 int  row_follow(struct mpath *m, const struct bck *b, struct str name); /* the row as the file is. Committer, seg_mtx held */

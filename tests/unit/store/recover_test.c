@@ -2,6 +2,8 @@
 /* What is there after a kill -9 and after a power cut. */
 #include "fixture.h"
 
+#include <sys/xattr.h>
+
 #include <dirent.h>
 #include <fcntl.h>
 
@@ -564,6 +566,48 @@ what_is_behind_a_gap_in_the_journal_counts_and_nothing_torn_is_served(void **sta
     on_fiber(nothing_torn);
 }
 
+static void
+lose_all_groups(void)
+{
+    for (int i = 1; i <= 2; i++) {
+        char           dir[200], path[500];
+        DIR           *d;
+        struct dirent *de;
+
+        snprintf(dir, sizeof(dir), "%s/mp%d/.ais.c", root, i);
+        d = opendir(dir);
+        while ((de = readdir(d)) != NULL) {
+            snprintf(path, sizeof(path), "%s/%s", dir, de->d_name);
+            if (strncmp(de->d_name, "journal.", 8) == 0)
+                assert_int_equal(0, truncate(path, 0));
+        }
+        closedir(d);
+    }
+}
+
+/* No group is left that would show a gap: torn contents, a file without its xattrs, and nothing says that they are new. */
+static void
+without_its_journal_a_fast_bucket_serves_nothing_torn_after_a_power_cut(void **state)
+{
+    char path[FQN_MAX];
+
+    UNUSED(state);
+    on_fiber(put_old_ones);
+    die_after(change_them);
+    lose_all_groups();
+    file_of("o", path);
+    spoil(path);
+    file_of("torn", path);
+    assert_int_equal(0, removexattr(path, LMETA_XATTR));
+    other_boot();
+    open_store();
+    on_fiber(nothing_torn);
+    on_fiber(flush);
+    close_store();
+    open_store();
+    on_fiber(nothing_torn);
+}
+
 /* A client's bytes in a torn group look like a group. */
 static void
 a_group_in_a_clients_body_is_none(void **state)
@@ -789,6 +833,7 @@ main(void)
         T(a_checkpoint_that_fails_is_tried_again),
         T(a_torn_end_of_the_journal_is_ignored),
         T(what_is_behind_a_gap_in_the_journal_counts_and_nothing_torn_is_served),
+        T(without_its_journal_a_fast_bucket_serves_nothing_torn_after_a_power_cut),
         cmocka_unit_test(a_group_in_a_clients_body_is_none),
         T(a_chunked_object_is_replaced_whole_or_not_at_all),
         T(an_upload_outlives_a_kill),
