@@ -207,6 +207,7 @@ remake(struct mpath *m, const struct bck *b, const struct jrec *r)
     if (rc < 0 || path == NULL)
         return rc < 0 ? rc : -AIS_E_INVAL;
     work_name(m, b, "redo", r->name, work);
+    (void)mkdirs_parent(work); /* the bucket's folders may be younger than the last flush */
     fd = open(work, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0644);
     rc = fd < 0 ? err_from_errno(errno) : write_all(fd, r->body.p, r->body.n);
     if (rc == 0 && (fsetxattr(fd, LMETA_XATTR, r->meta.p, r->meta.n, 0) < 0 ||
@@ -425,7 +426,7 @@ static int
 redo_name(struct mpath *m, const struct bck *b, const struct rname *x)
 {
     struct obj *o = NULL;
-    bool        good;
+    bool        good, gone;
     int         rc;
 
     atomic_fetch_add(&m->store->recovered, 1);
@@ -433,7 +434,9 @@ redo_name(struct mpath *m, const struct bck *b, const struct rname *x)
         return redo_delete(m, b, x);
     if (x->last.op == JOP_MOVED)
         return redo_moved(m, b, x);
-    good = obj_load(m, b, x->last.name, true, &o, NULL) == 0;
+    rc = obj_load(m, b, x->last.name, true, &o, NULL);
+    good = rc == 0;
+    gone = rc == -AIS_E_NOOBJ && x->last.op == JOP_SYNC; /* it was renamed: what it once replaced must not come back */
     if (good && m->unclean)
         good = obj_verify_blocking(o) == 0;
     if (x->last.has_body && (!good || gen_cmp(&o->info.gen, &x->last.gen) < 0)) {
@@ -441,6 +444,8 @@ redo_name(struct mpath *m, const struct bck *b, const struct rname *x)
         if (rc < 0)
             log_error("acknowledged object cannot be made again", { "name", LSTR(x->last.name) }, { "error", LZ(err_text(rc)) });
         atomic_fetch_add(&m->store->rolled, 1);
+    } else if (gone) {
+        remove_leftovers(m, b, x, NULL);
     } else if (!good && m->unclean) {
         if (!roll_back(m, b, x))
             remove_object(m, b, x->last.name);

@@ -429,6 +429,46 @@ a_checkpoint_that_fails_is_tried_again(void **state)
     }
 }
 
+/* --- a name that was overwritten and then renamed: its predecessor waits in %wk for the checkpoint --- */
+
+static void
+overwrite_and_rename(void)
+{
+    static const char *const to[] = { "to1", "to2", "to3", "to4", "to5", "to6", "to7", "to8" }; /* some are on the same mountpath */
+    char                     from[12];
+    struct err               e = { .code = 0 };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(to); i++) {
+        snprintf(from, sizeof(from), "from%u", i);
+        put_z(from, "the first");
+        put_z(from, "the second");
+        assert_int_equal(0, obj_rename(st, &bk, str_z(from), str_z(to[i]), &e));
+    }
+}
+
+static void
+renamed_is_gone(void)
+{
+    char name[12];
+
+    for (unsigned i = 0; i < 8; i++) {
+        snprintf(name, sizeof(name), "from%u", i);
+        expect(name, NULL);
+        snprintf(name, sizeof(name), "to%u", i + 1);
+        expect(name, "the second");
+    }
+}
+
+static void
+what_a_renamed_object_once_replaced_does_not_come_back_after_a_power_cut(void **state)
+{
+    UNUSED(state);
+    die_after(overwrite_and_rename);
+    other_boot();
+    open_store();
+    on_fiber(renamed_is_gone);
+}
+
 /* --- the journal's end --- */
 
 static void
@@ -832,6 +872,7 @@ main(void)
         T(a_kill_anywhere_in_a_checkpoint_loses_no_row),
         T(a_checkpoint_that_fails_is_tried_again),
         T(a_torn_end_of_the_journal_is_ignored),
+        T(what_a_renamed_object_once_replaced_does_not_come_back_after_a_power_cut),
         T(what_is_behind_a_gap_in_the_journal_counts_and_nothing_torn_is_served),
         T(without_its_journal_a_fast_bucket_serves_nothing_torn_after_a_power_cut),
         cmocka_unit_test(a_group_in_a_clients_body_is_none),
